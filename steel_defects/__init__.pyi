@@ -1,0 +1,73 @@
+"Public names by module, for lazy loading and for editors. Written by `make prepare`: do not edit."
+__version__: str
+from . import files as files
+from .files import (
+    read_json as read_json, replacing as replacing, write_json as write_json,
+)
+from . import rle as rle
+from .rle import (
+    rle_area as rle_area, rle_decode as rle_decode, rle_encode as rle_encode, rle_faults as rle_faults,
+    rle_runs as rle_runs,
+)
+from . import defects as defects
+from .defects import (
+    CRACK as CRACK, DefectClass as DefectClass, DefectType as DefectType, INCLUSION as INCLUSION, NEU_SEG as NEU_SEG,
+    PATCH as PATCH, PATTERNS as PATTERNS, SEVERSTAL as SEVERSTAL, TYPES as TYPES, class_dicts as class_dicts,
+    classes_from_dicts as classes_from_dicts, classes_from_names as classes_from_names,
+)
+from . import overlay as overlay
+from .overlay import (
+    OUTCOMES as OUTCOMES, compare_masks as compare_masks, contours as contours, outcome_masks as outcome_masks,
+    overlay_masks as overlay_masks, pattern_mask as pattern_mask, to_rgb as to_rgb,
+)
+from . import images as images
+from .images import (
+    ENDINGS as ENDINGS, clahe as clahe, flat_field as flat_field, grey_level as grey_level, image_size as image_size,
+    list_images as list_images, read_image as read_image, standardise as standardise, write_image as write_image,
+)
+from . import synth as synth
+from .synth import (
+    CLEAR as CLEAR, DEFECTS as DEFECTS, FAINT as FAINT, Mark as Mark, REAL as REAL, STYLES as STYLES, Style as Style,
+    background as background, even_classes as even_classes, inclusion as inclusion, patch as patch,
+    real_classes as real_classes, scratch as scratch, smooth_noise as smooth_noise, strip_plan as strip_plan,
+    synth_set as synth_set, synth_strip as synth_strip, thin_crack as thin_crack,
+)
+from . import regions as regions
+from .regions import (
+    COLUMNS as COLUMNS, length_and_width as length_and_width, region_table as region_table,
+    remove_small as remove_small,
+)
+from . import metrics as metrics
+from .metrics import (
+    RunningCounts as RunningCounts, counts as counts, dice as dice, iou as iou, precision as precision,
+    recall as recall,
+)
+from . import decision as decision
+from .decision import (
+    AREAS as AREAS, Decision as Decision, choose_decision as choose_decision, decide as decide,
+    default_decision as default_decision, quantise as quantise, read_decision as read_decision,
+    threshold_counts as threshold_counts, write_decision as write_decision,
+)
+from . import catalog as catalog
+from .catalog import (
+    Catalog as Catalog, balance as balance, co_occurrence as co_occurrence, download_severstal as download_severstal,
+    read_catalog as read_catalog, read_class_folders as read_class_folders, read_label_maps as read_label_maps,
+    read_mvtec as read_mvtec, read_severstal as read_severstal, region_areas as region_areas,
+    write_labels as write_labels, write_submission as write_submission,
+)
+from . import unet as unet
+from .unet import (
+    DoubleConv as DoubleConv, UNet as UNet, Up as Up, conv_norm as conv_norm, initialise as initialise,
+    level_names as level_names, pad_to_multiple as pad_to_multiple, walk as walk,
+)
+from . import losses as losses
+from .losses import (
+    bce as bce, bce_dice as bce_dice, focal as focal, soft_cldice as soft_cldice, soft_dice as soft_dice,
+    soft_skeleton as soft_skeleton, tversky as tversky, weighted_sum as weighted_sum,
+)
+from . import train as train
+from .train import (
+    TrainConfig as TrainConfig, best_precision as best_precision, ema_average as ema_average, fit as fit,
+    load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint, save_weights as save_weights,
+    tensor_counts as tensor_counts, train_epoch as train_epoch, validate as validate,
+)

@@ -1,0 +1,103 @@
+"Run-length text: random round trips, malformed text, and the real table."
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from steel_defects.rle import rle_area, rle_decode, rle_encode, rle_faults, rle_runs
+
+import pandas as pd
+
+masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
+
+
+def decoded_by_loop(text, shape):
+    "The definition, pixel by pixel: counted from 1, down the columns."
+    mask, values = np.zeros(shape, bool), list(map(int, text.split()))
+    for start, length in zip(values[::2], values[1::2]):
+        for pixel in range(start-1, start-1+length): mask[pixel%shape[0], pixel//shape[0]] = True
+    return mask
+
+
+def faultless(text, size):
+    "The rules in plain Python: whole numbers in pairs, from 1, ascending, apart, inside, 64 bits."
+    words = text.split()
+    if not all(w.lstrip("+-").isascii() and w.lstrip("+-").isdigit() and len(w)-len(w.lstrip("+-")) <= 1 for w in words): return False
+    values = [int(w) for w in words]
+    if len(values)%2 or any(abs(v) >= 2**63 for v in values): return False
+    end = 0
+    for start, length in zip(values[::2], values[1::2]):
+        if start <= end or length < 1: return False
+        end = start+length-1
+    return end <= size
+
+
+@given(masks)
+def test_mask_to_text_and_back(mask):
+    text = rle_encode(mask)
+    assert np.array_equal(rle_decode(text, mask.shape), mask)
+    assert np.array_equal(decoded_by_loop(text, mask.shape), mask)
+    assert rle_area(text) == mask.sum()
+    assert rle_encode(rle_decode(text, mask.shape)) == text
+
+
+@given(masks)
+def test_neighbouring_runs_are_joined_and_memory_order_does_not_matter(mask):
+    pixels = np.flatnonzero(mask.ravel(order="F"))+1
+    single = " ".join(f"{p} 1" for p in pixels)
+    assert np.array_equal(rle_decode(single, mask.shape), mask)
+    assert rle_encode(rle_decode(single, mask.shape)) == rle_encode(mask)
+    assert rle_encode(np.asfortranarray(mask)) == rle_encode(np.ascontiguousarray(mask)) == rle_encode(mask.astype(np.uint8)*255)
+
+
+@given(st.lists(st.integers(-3, 40), max_size=8))
+@settings(max_examples=300)
+def test_numbers_are_accepted_exactly_when_they_keep_the_rules(values):
+    text = " ".join(map(str, values))
+    if faultless(text, 30):
+        assert np.array_equal(rle_decode(text, (6, 5)), decoded_by_loop(text, (6, 5)))
+    else:
+        with pytest.raises(ValueError, match="run-length text"): rle_runs(text, 30)
+
+
+@given(st.one_of(st.text(max_size=20), st.text("0123456789 +-.,\t\n\x00exa", max_size=20)))
+@settings(max_examples=500)
+def test_any_text_is_read_rightly_or_refused(text):
+    try: starts, lengths = rle_runs(text, 10**6)
+    except ValueError as e: assert "run-length text" in str(e) and not faultless(text, 10**6)
+    else:
+        assert faultless(text, 10**6)
+        assert [n for pair in zip(starts+1, lengths) for n in pair] == [int(w) for w in text.split()]
+
+
+@pytest.mark.parametrize("text", ["18446744073709551620 3", "-99999999999999999999 3", "4 9223372036854775807", "9223372036854775800 100"])
+def test_numbers_beyond_64_bits(text):
+    with pytest.raises(ValueError, match="64 bits"): rle_runs(text)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), 3, ["1 2"]])
+def test_what_is_not_text(value):
+    with pytest.raises(TypeError, match="use '' for an empty mask"): rle_runs(value)
+
+
+def test_a_run_reaches_the_last_pixel_and_no_further():
+    assert rle_decode("30 1", (6, 5))[5, 4]
+    with pytest.raises(ValueError, match="ends at pixel 31 of 30"): rle_decode("30 2", (6, 5))
+    assert rle_decode("", (0, 0)).shape == (0, 0)
+
+
+def test_faults_have_their_line():
+    table = pd.DataFrame(dict(ImageId=list("aab"), ClassId=[1, 2, 1], EncodedPixels=["1 2", "x", "7"]))
+    faults = rle_faults(table, dict(a=(2, 2), b=(2, 2)))
+    assert faults.row.tolist() == [3, 4] and faults.ImageId.tolist() == ["a", "b"]
+
+
+def test_all_real_rows_decode_and_encode_to_the_same_text(shared_data):
+    with open(shared_data/"severstal"/"train.csv", newline="") as f: rows = list(csv.DictReader(f))
+    assert len(rows) == 5488
+    for row in rows:
+        mask = rle_decode(row["EncodedPixels"], (256, 1600))
+        assert rle_encode(mask) == row["EncodedPixels"], row["ImageId"]
+        assert rle_area(row["EncodedPixels"]) == mask.sum()
