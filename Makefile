@@ -26,8 +26,8 @@ test: env  ## Run every notebook, then the tests
 	$(BIN)/nbdev_test --n_workers 2 --do_print --timing --skip_folder_re '^([_.]|benchmarks$$)'
 	$(BIN)/pytest
 
-lab: env  ## Open JupyterLab on the first walkthrough
-	$(BIN)/jupyter lab nbs/tutorials/01_labels_to_overlays.ipynb
+lab: env  ## Open JupyterLab on the first walkthrough (LAB="--no-browser --port 9000" hands options on)
+	$(BIN)/jupyter lab --notebook-dir . $(LAB) nbs/tutorials/01_labels_to_overlays.ipynb
 
 readme: env  ## Write README.md from nbs/index.ipynb
 	$(BIN)/python nbs/_refresh.py README.md

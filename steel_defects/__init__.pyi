@@ -55,6 +55,18 @@ from .catalog import (
     read_mvtec as read_mvtec, read_severstal as read_severstal, region_areas as region_areas,
     write_labels as write_labels, write_submission as write_submission,
 )
+from . import evaluate as evaluate
+from .evaluate import (
+    SUMMARY as SUMMARY, add_scores as add_scores, all_empty as all_empty, score_catalog as score_catalog,
+    summary as summary,
+)
+from . import dataset as dataset
+from .dataset import (
+    Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
+    augmentation as augmentation, class_weights as class_weights, crop_corner as crop_corner,
+    crop_loader as crop_loader, holdout as holdout, prepare as prepare, random_pixel as random_pixel,
+    strip_loader as strip_loader,
+)
 from . import unet as unet
 from .unet import (
     DoubleConv as DoubleConv, UNet as UNet, Up as Up, conv_norm as conv_norm, initialise as initialise,
@@ -71,3 +83,28 @@ from .train import (
     load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint, save_weights as save_weights,
     tensor_counts as tensor_counts, train_epoch as train_epoch, validate as validate,
 )
+from . import predict as predict
+from .predict import (
+    Model as Model, forward as forward, load_model as load_model, model_config as model_config,
+    predict_folder as predict_folder, predict_image as predict_image, probabilities as probabilities,
+    read_probabilities as read_probabilities, rows_of as rows_of, save_model as save_model,
+    tile_starts as tile_starts, tile_weight as tile_weight, validation_pairs as validation_pairs,
+    write_probabilities as write_probabilities,
+)
+from . import run as run
+from .run import (
+    PROTOCOL as PROTOCOL, crossed_decisions as crossed_decisions, finish_run as finish_run,
+    found_catalog as found_catalog, train_run as train_run, write_scores as write_scores,
+)
+from . import report as report
+from .report import (
+    HATCHES as HATCHES, LiveCurve as LiveCurve, MARKERS as MARKERS, SCORES as SCORES, STYLE as STYLE,
+    THEMES as THEMES, backdrop as backdrop, bar_classes as bar_classes, best_images as best_images,
+    class_legend as class_legend, compared as compared, image_scores as image_scores, legend_html as legend_html,
+    picture_bytes as picture_bytes, plot_area as plot_area, plot_balance as plot_balance,
+    plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery, plot_histogram as plot_histogram,
+    plot_history as plot_history, plot_score_area as plot_score_area, plot_scores as plot_scores,
+    plot_strip as plot_strip, plot_thresholds as plot_thresholds, score_line as score_line,
+    scored_rows as scored_rows, swatch as swatch, worst_images as worst_images, write_page as write_page,
+)
+from . import cli as cli

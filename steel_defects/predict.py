@@ -71,17 +71,17 @@ def load_model(folder:str|Path, # A run folder, or any folder with the three fil
     net.eval().to(memory_format=torch.channels_last)
     return Model(net, classes, decision, tuple(config["steps"]))
 
-# %% ../nbs/24_predict.ipynb #0ec98471
+# %% ../nbs/24_predict.ipynb #9e0b01b0
 def tile_starts(length:int, # Pixels along one axis
     tile:int,               # Pixels of a tile, a multiple of 32
-    overlap:int,            # Pixels that neighbours share, a multiple of 32, below `tile`
+    overlap:int,            # Pixels that neighbours share, a multiple of 32, at most half of `tile`
 )->list[int]:               # First pixel of each tile
     "Place overlapping tiles along one axis."
-    if tile%32 or overlap%32 or not 0 <= overlap < tile:
-        raise ValueError(f"tile {tile} and overlap {overlap} must be multiples of 32, overlap below tile: try 512 and 128")
+    if tile <= 0 or tile%32 or overlap%32 or not 0 <= overlap <= tile/2:
+        raise ValueError(f"tile {tile} and overlap {overlap} must be multiples of 32, overlap at most half a tile: try 512 and 128")
     return [0] if length <= tile else list(range(0, length-overlap, tile-overlap))
 
-# %% ../nbs/24_predict.ipynb #4e7a2f4f
+# %% ../nbs/24_predict.ipynb #c531ebab
 def tile_weight(length:int, # Pixels of this tile along one axis
     overlap:int,            # Pixels shared with each neighbour
     first:bool,             # No neighbour before it
@@ -89,10 +89,9 @@ def tile_weight(length:int, # Pixels of this tile along one axis
 )->np.ndarray:              # 0..1, float32 (length,)
     "Weigh the pixels of a tile: 1 inside, falling to 0 across the overlap."
     ramp = np.ones(length, np.float32)
-    n = min(overlap, length)
-    rise = np.clip((np.arange(n, dtype=np.float32)+.5)/max(n, 1)*2-.5, 0, 1)
-    if not first: ramp[:n] *= rise
-    if not last: ramp[-n:] *= rise[::-1]
+    rise = np.clip((np.arange(overlap, dtype=np.float32)+.5)/max(overlap, 1)*2-.5, 0, 1)
+    if not first: ramp[:overlap] *= rise[:length]
+    if not last: ramp[length-overlap:] *= rise[::-1]
     return ramp
 
 # %% ../nbs/24_predict.ipynb #b72172e9

@@ -6,11 +6,11 @@
 __all__ = ['STYLES', 'FAINT', 'CLEAR', 'DEFECTS', 'REAL', 'smooth_noise', 'Style', 'Mark', 'background', 'inclusion',
            'thin_crack', 'scratch', 'patch', 'synth_strip', 'real_classes', 'even_classes', 'strip_plan', 'synth_set']
 
-# %% ../nbs/05_synth.ipynb #61947805
+# %% ../nbs/05_synth.ipynb #af647d94
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
+from typing import Callable, Sequence
 import numpy as np, pandas as pd
 from scipy.sparse import csr_array
 from tqdm.auto import tqdm

@@ -78,14 +78,14 @@ def initialise(
     nn.init.normal_(head.weight, std=.01)
     nn.init.constant_(head.bias, -math.log((1 - prior)/prior))
 
-# %% ../nbs/21_unet.ipynb #16469682
+# %% ../nbs/21_unet.ipynb #af284a4b
 def _check_config(classes, in_channels, width, depth, residual, prior, dropout):
     "Refuse what no U-Net can be built from, and say what can."
     for name, value in dict(classes=classes, in_channels=in_channels, width=width, depth=depth).items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"UNet got {name}={value!r}: give a whole number of 1 or more.")
     if not 0 < prior < 1:
-        raise ValueError(f"UNet got prior={prior!r}: give a probability between 0 and 1, such as the share of defect pixels.")
+        raise ValueError(f"UNet got prior={prior!r}: give a probability between 0 and 1, such as the share of defects.")
     if not 0 <= dropout < 1:
         raise ValueError(f"UNet got dropout={dropout!r}: give a share of at least 0 and below 1.")
 
@@ -125,12 +125,12 @@ class UNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips)): x = up(x, skip)
         return self.head(x)[..., :height, :width]
 
-# %% ../nbs/21_unet.ipynb #8169db44
+# %% ../nbs/21_unet.ipynb #ce1e8c1d
 def _check_images(images, in_channels):
     "Refuse a batch of the wrong shape in words, before a convolution does in numbers."
     if images.ndim == 4 and images.shape[1] == in_channels and min(images.shape[2:]) > 0: return
-    raise ValueError(f"UNet got images of shape {tuple(images.shape)}, but it takes (B, {in_channels}, H, W) with H, W >= 1: "
-                     f"give images with {in_channels} channel(s), or build UNet(in_channels=...) for yours.")
+    raise ValueError(f"UNet got images of shape {tuple(images.shape)}, but it takes (B, {in_channels}, H, W), H and W "
+                     f"of 1 or more: give images with {in_channels} channel(s), or build UNet(in_channels=...).")
 
 # %% ../nbs/21_unet.ipynb #efdc9966
 def level_names(
@@ -143,7 +143,7 @@ def level_names(
             **{f"up 1/{s}": block for s, block in zip(reversed(scales), model.up)},
             "head 1/1": model.head}
 
-# %% ../nbs/21_unet.ipynb #ef0407ab
+# %% ../nbs/21_unet.ipynb #0adc29aa
 def walk(
     model:UNet,             # The network; it is copied, not changed
     shape=(1,1,256,1600),   # Shape of the images, (B, C, H, W)
@@ -156,6 +156,7 @@ def walk(
     with torch.no_grad(), counter: model(torch.empty(shape, device="meta"))
     path = {module: f"{type(model).__name__}.{name}" for name, module in model.named_modules()}
     cost = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    rows = [(name, *outputs[name][1:], outputs[name].numel(), sum(p.numel() for p in module.parameters()), cost[path[module]]/2e9)
+    size = lambda module: sum(p.numel() for p in module.parameters())
+    rows = [(name, *outputs[name][1:], outputs[name].numel(), size(module), cost[path[module]]/2e9)
             for name, module in levels.items()]
     return pd.DataFrame(rows, columns=["level", "channels", "height", "width", "values", "parameters", "GMAC"])

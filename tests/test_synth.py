@@ -72,8 +72,8 @@ def test_even_the_faintest_defect_stands_out_of_the_grain_over_its_area():
     for class_id in DEFECTS:
         signal = []
         for i in range(12):
-            image, stack = synth_strip((8, i), classes=[class_id], style=style)
-            twin, mask = synth_strip((8, i), classes=(), style=style)[0].astype(float), stack[class_id-1]
+            image, stack = synth_strip((8, i), classes=[class_id], style=style, shape=SMALL)
+            twin, mask = synth_strip((8, i), classes=(), style=style, shape=SMALL)[0].astype(float), stack[class_id-1]
             noise = twin[mask].std()/np.sqrt(mask.sum()/9)  # grain hangs together over about 3 x 3 pixels
             signal.append(np.sqrt(np.mean((image-twin)[mask]**2))/noise)
         assert min(signal) > 5

@@ -1,0 +1,101 @@
+"The command line from strips to a page, each command twice on its own output."
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from steel_defects.catalog import read_severstal
+from steel_defects.cli import app, part_by_folds
+from steel_defects.evaluate import all_empty, score_catalog
+from steel_defects.predict import read_probabilities
+
+
+def run(*args):
+    done = CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    "Strips, a table, a run of two epochs and its prediction."
+    work = tmp_path_factory.mktemp("cli")
+    small = ["--epochs", 2, "--width", 4, "--depth", 2, "--crop", 64, "--crops", 16]
+    for _ in range(2):  # each command can be run again on its own output
+        run("synth", work/"strips", "--n", 10, "--seed", 3, "--even", "--style", "plain")
+        run("catalog", work/"strips", "--out", work/"labels.csv")
+        run("train", work/"labels.csv", work/"strips"/"train_images", "--out", work/"run", *small)
+        run("predict", work/"strips"/"train_images", "--model", work/"run", "--out", work/"found.csv", "--probabilities", work/"probabilities")
+        run("evaluate", work/"labels.csv", work/"found.csv", "--images", work/"strips"/"train_images", "--json", work/"scores.json")
+        run("report", work/"run")
+    return work
+
+
+def test_strips_are_a_catalog(work):
+    strips = read_severstal(work/"strips"/"train.csv", work/"strips"/"train_images")
+    table = read_severstal(work/"labels.csv", work/"strips"/"train_images")
+    assert len(strips) == 10 and table.labels.equals(strips.labels) and table.ids == strips.ids
+    assert len(pd.read_csv(work/"labels.csv")) == 40 and (work/"labels.json").exists()
+
+
+def test_run_folder_is_whole(work):
+    assert {p.name for p in (work/"run").iterdir()} == {"checkpoints", "config.json", "history.csv", "model.safetensors", "decision.json", "found.csv",
+                                                         "truth.csv", "truth.json", "scores.json", "report.html"}
+    assert len(pd.read_csv(work/"run"/"history.csv")) == 2
+    config = json.loads((work/"run"/"config.json").read_text())
+    assert config["train"]["epochs"] == 2 and config["recipe"]["size"] == [64, 64]
+
+
+def test_found_rows_are_the_stored_probabilities(work):
+    found = pd.read_csv(work/"found.csv", keep_default_na=False)
+    decision = json.loads((work/"run"/"decision.json").read_text())
+    assert len(found) == 40 and not found.duplicated(["ImageId", "ClassId"]).any()
+    catalog = read_severstal(work/"found.csv", work/"strips"/"train_images")
+    for i in catalog.ids:
+        p = read_probabilities(work/"probabilities"/f"{i}.npz")
+        assert p.dtype == np.uint8 and p.shape == (4, 256, 1600)
+        for c in decision["classes"]: assert (catalog.stack(i)[c["id"]-1] <= (p[c["id"]-1] >= c["threshold"])).all()
+
+
+def test_scores_can_be_made_again(work):
+    images = work/"strips"/"train_images"
+    table = score_catalog(read_severstal(work/"labels.csv", images), read_severstal(work/"found.csv", images))
+    scores = json.loads((work/"scores.json").read_text())
+    mean = {row["name"]: row for row in scores["classes"]}["mean of classes"]
+    assert mean["dice_per_image"] == pytest.approx(table.dice.mean())
+    assert mean["dice_per_image_all_empty"] == pytest.approx(all_empty(table).dice.mean())
+    assert scores["images"] == 10 and "found.csv against labels.csv" in scores["protocol"]
+
+
+def test_other_settings_do_not_overwrite_a_run(work):
+    args = ["train", work/"labels.csv", work/"strips"/"train_images", "--out", work/"run", "--epochs", 3, "--crop", 64, "--crops", 16]
+    with pytest.raises(ValueError, match="holds a run with other settings"): run(*args)
+
+
+@pytest.mark.parametrize("args, sentence", [
+    (["predict", "nowhere", "--model", "nowhere"], "holds no model.safetensors"),
+    (["train", "nowhere.csv"], "there is no nowhere.csv"),
+    (["synth", "x", "--style", "rusty"], "style 'rusty' is unknown"),
+    (["report", "nowhere"], "holds no finished run"),
+])
+def test_mistakes_get_one_sentence(args, sentence, tmp_path):
+    done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", *args], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_folds_part_as_told(work, tmp_path):
+    catalog = read_severstal(work/"labels.csv", work/"strips"/"train_images")
+    table = pd.DataFrame(dict(ImageId=catalog.ids, fold=[i % 3 for i in range(10)]))
+    table.to_csv(tmp_path/"folds.csv", index=False)
+    train, valid = part_by_folds(catalog, tmp_path/"folds.csv", 1)
+    assert valid.ids == catalog.ids[1::3] and set(train.ids) == set(catalog.ids)-set(valid.ids)
+    for broken, sentence in [(table.iloc[1:], "lacks 1 images"), (pd.concat([table, table.iloc[:1]]), "twice"),
+                             (table.replace("s3-00000.jpg", "gone.jpg"), "unknown"), (table.rename(columns=dict(fold="part")), "ImageId,fold")]:
+        broken.to_csv(tmp_path/"folds.csv", index=False)
+        with pytest.raises(ValueError, match=sentence): part_by_folds(catalog, tmp_path/"folds.csv", 1)
+    table.to_csv(tmp_path/"folds.csv", index=False)
+    with pytest.raises(ValueError, match="no fold 7"): part_by_folds(catalog, tmp_path/"folds.csv", 7)
