@@ -94,17 +94,23 @@ from .predict import (
 from . import run as run
 from .run import (
     PROTOCOL as PROTOCOL, crossed_decisions as crossed_decisions, finish_run as finish_run,
-    found_catalog as found_catalog, train_run as train_run, write_scores as write_scores,
+    found_catalog as found_catalog, loss_name as loss_name, train_run as train_run, write_scores as write_scores,
 )
 from . import report as report
 from .report import (
-    HATCHES as HATCHES, LiveCurve as LiveCurve, MARKERS as MARKERS, SCORES as SCORES, STYLE as STYLE,
-    THEMES as THEMES, backdrop as backdrop, bar_classes as bar_classes, best_images as best_images,
-    class_legend as class_legend, compared as compared, image_scores as image_scores, legend_html as legend_html,
-    picture_bytes as picture_bytes, plot_area as plot_area, plot_balance as plot_balance,
-    plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery, plot_histogram as plot_histogram,
-    plot_history as plot_history, plot_score_area as plot_score_area, plot_scores as plot_scores,
-    plot_strip as plot_strip, plot_thresholds as plot_thresholds, score_line as score_line,
-    scored_rows as scored_rows, swatch as swatch, worst_images as worst_images, write_page as write_page,
+    HATCHES as HATCHES, LiveCurve as LiveCurve, MEASURES as MEASURES, SCORES as SCORES, STYLE as STYLE,
+    backdrop as backdrop, best_images as best_images, class_legend as class_legend, compared as compared,
+    image_scores as image_scores, legend_html as legend_html, picture_bytes as picture_bytes, plot_area as plot_area,
+    plot_balance as plot_balance, plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery,
+    plot_histogram as plot_histogram, plot_history as plot_history, plot_score_area as plot_score_area,
+    plot_scores as plot_scores, plot_strip as plot_strip, plot_thresholds as plot_thresholds,
+    score_line as score_line, scored_rows as scored_rows, threshold_curves as threshold_curves,
+    worst_images as worst_images, write_page as write_page,
+)
+from . import widgets as widgets
+from .widgets import (
+    ImbalanceExplorer as ImbalanceExplorer, MetricExplorer as MetricExplorer, OverlayExplorer as OverlayExplorer,
+    VIEWS as VIEWS, bearing_images as bearing_images, images_between as images_between, labelled as labelled,
+    overlay_view as overlay_view, scores_html as scores_html,
 )
 from . import cli as cli

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['app', 'DEMO', 'command', 'main', 'part_by_folds', 'report_run', 'demo_model', 'write_overlays']
 
-# %% ../nbs/32_cli.ipynb #77c403d1
+# %% ../nbs/32_cli.ipynb #0a6a6533
 import inspect, sys
 from pathlib import Path
 from typing import Annotated, Callable
-import matplotlib.pyplot as plt, pandas as pd, typer
+import pandas as pd, typer
 from fastcore.docments import docments
 from tqdm.auto import tqdm
 from .catalog import Catalog, read_catalog, read_severstal, write_labels, write_submission
@@ -194,10 +194,10 @@ def report(run:Path=Path("run"), # Run folder
     "Write one self-contained HTML page of a run."
     _say(f"open {report_run(run, images)}")
 
-# %% ../nbs/32_cli.ipynb #48125546
-DEMO = dict(width=8, depth=4, batch=6, crops=150, strength=.5)
+# %% ../nbs/32_cli.ipynb #49c9de05
+DEMO = dict(width=16, size=(128, 128), batch=8, crops=1800, strength=.3)
 
-# %% ../nbs/32_cli.ipynb #3429f74d
+# %% ../nbs/32_cli.ipynb #480e0196
 def demo_model(out:Path, # Folder of the demo
     epochs:int,          # Times through the training crops
 )->Path:                 # The run folder
@@ -207,26 +207,25 @@ def demo_model(out:Path, # Folder of the demo
         folder = synth_set(out/name, n, seed=seed, frequency=even_classes)
         parts.append(read_severstal(folder/"train.csv", folder/"train_images"))
     data = dict(images=str((out/"valid"/"train_images").resolve()))
-    train_run(*parts, out/"run", config=TrainConfig(epochs=epochs, lr=5e-3, ema=.98), about=dict(data=data), **DEMO)
+    train_run(*parts, out/"run", config=TrainConfig(epochs=epochs, lr=4e-3, ema=.99), about=dict(data=data), **DEMO)
     return out/"run"
 
-# %% ../nbs/32_cli.ipynb #ba1df3bd
+# %% ../nbs/32_cli.ipynb #0c060232
 def write_overlays(folder:str|Path, # Folder to write
     truth:Catalog,                  # Labels, with an image folder
     found:Catalog,                  # Predictions for the same images
 )->None:
     "Draw image, truth, prediction and their comparison of every image, a PNG each."
     for i in tqdm(truth.ids, desc="overlays", unit="image"):
-        picture = plot_strip(truth.image(i), truth.stack(i), found.stack(i), truth.classes, title=i)
+        picture = plot_strip(truth.image(i), truth.stack(i), found.stack(i), classes=truth.classes, title=i)
         with replacing((Path(folder)/i).with_suffix(".png")) as part: picture.savefig(part, dpi=100)
-        plt.close(picture)
 
-# %% ../nbs/32_cli.ipynb #fe8eb503
+# %% ../nbs/32_cli.ipynb #bca93ee1
 @command
 def demo(*,
     out:Path=Path("demo"),                 # Folder to write
     sample:Path=Path("data/sample"),       # Strips to score on, in Severstal's layout; made anew where there are none
-    epochs:int=6,                          # Times through 150 training crops
+    epochs:int=4,                          # Times through 1,800 training crops
 ):
     "Train on synthetic strips, score on others, leave overlays and a page."
     if not (sample/"train.csv").is_file(): sample = synth_set(out/"sample", 32, seed=7, frequency=even_classes)
@@ -235,9 +234,10 @@ def demo(*,
     write_submission(rows, out/"found.csv")
     found = found_catalog(truth, rows)
     protocol = f"{len(truth)} strips of {sample}, seen neither in training nor in the choice of weights and thresholds"
-    write_scores(out/"scores.json", score_catalog(truth, found), truth, protocol)
+    table = score_catalog(truth, found)
+    write_scores(out/"scores.json", table, truth, protocol)
     pairs = [(read_probabilities(out/"probabilities"/f"{i}.npz"), truth.stack(i)) for i in truth.ids]
-    write_page(out/"report.html", title="steel_defects demo", truth=truth, found=found, history=pd.read_csv(out/"run"/"history.csv"),
+    write_page(out/"report.html", title="steel_defects demo", truth=truth, found=found, table=table, history=pd.read_csv(out/"run"/"history.csv"),
                pairs=pairs, decision=model.decision, config=read_json(out/"run"/"config.json"), note=protocol)
     write_overlays(out/"overlays", truth, found)
     _scores(read_json(out/"scores.json"))

@@ -8,7 +8,7 @@ __all__ = ['STYLE', 'HATCHES', 'MEASURES', 'SCORES', 'class_legend', 'plot_strip
            'best_images', 'score_line', 'backdrop', 'compared', 'plot_gallery', 'plot_history', 'LiveCurve',
            'threshold_curves', 'plot_thresholds', 'picture_bytes', 'legend_html', 'write_page']
 
-# %% ../nbs/30_report.ipynb #9f17c298
+# %% ../nbs/30_report.ipynb #74fbb1bd
 import base64, io, json
 from functools import wraps
 from html import escape
@@ -27,7 +27,7 @@ from .decision import Decision, decide, threshold_counts
 from .defects import DefectClass
 from .evaluate import SUMMARY, all_empty, score_catalog, summary
 from .files import replacing
-from .metrics import counts, dice, iou
+from .metrics import counts, dice
 from .overlay import OUTCOMES, compare_masks, overlay_masks, pattern_mask, to_rgb
 
 # %% ../nbs/30_report.ipynb #764abf85
@@ -150,17 +150,17 @@ def plot_balance(catalog:Catalog, # Labels of any origin
     for ax in axes[0, 1:]: ax.tick_params(labelleft=False)
     return fig
 
-# %% ../nbs/30_report.ipynb #edf367dd
+# %% ../nbs/30_report.ipynb #274147d6
 def _distribution(ax:Axes,         # Where to draw
     table:pd.DataFrame,            # With the column ClassId
     column:str,                    # What is spread
     classes:Sequence[DefectClass], # One row each
 )->None:
     "Draw boxes and dots, a row for each class."
-    edge, rng = plt.rcParams["axes.edgecolor"], np.random.default_rng(0)
-    rows = table.assign(y=table.ClassId.astype(int)-1)
-    sns.boxplot(rows, x=column, y="y", hue="y", orient="h", palette=[_rgb(c) for c in classes], order=range(len(classes)), hue_order=range(len(classes)),
-                legend=False, width=.5, showfliers=False, linecolor=edge, linewidth=.8, boxprops=dict(alpha=.55), ax=ax)
+    rng, rows = np.random.default_rng(0), table.assign(y=table.ClassId.astype(int)-1)
+    order = sorted(rows.y.unique())
+    if len(rows): sns.boxenplot(rows, x=column, y="y", hue="y", order=range(len(classes)), hue_order=order, palette=[_rgb(classes[y]) for y in order],
+                                orient="h", legend=False, width=.5, showfliers=False, linewidth=.8, saturation=1, alpha=.55, line_kws=dict(color=plt.rcParams["text.color"]), ax=ax)
     for c in classes:
         values = rows[column][rows.ClassId == c.id].to_numpy()
         values = rng.choice(values, 400, replace=False) if len(values) > 400 else values
@@ -191,7 +191,7 @@ def _means(ax:Axes,                # Where to draw
                     (table, dict(marker="D", s=16, label="all images (empty = 1)"))):
         ax.scatter(t.groupby("ClassId")[score].mean().reindex([c.id for c in classes]), y, color=ink, zorder=4, **look)
 
-# %% ../nbs/30_report.ipynb #609aa07a
+# %% ../nbs/30_report.ipynb #69eae47b
 def _bar_empty(ax:Axes,            # Where to draw
     table:pd.DataFrame,            # From `score_catalog`
     classes:Sequence[DefectClass], # One row each
@@ -202,7 +202,7 @@ def _bar_empty(ax:Axes,            # Where to draw
         false = int((t.fp > 0).sum())
         ax.barh(c.id-1, len(t)-false, color="silver", edgecolor=_EDGE, lw=.6, height=.5)
         ax.barh(c.id-1, false, left=len(t)-false, color=_rgb(c), hatch=HATCHES[OUTCOMES["false"]], edgecolor=_EDGE, lw=.6, height=.5)
-        ax.text(len(t), c.id-1, f" {false} of {len(t)}", va="center", fontsize=8)
+        ax.text(len(t), c.id-1, f" {false:,} of {len(t):,}", va="center", fontsize=8)
     ax.set(yticks=[], ylim=(len(classes)-.4, -.6), xlim=(0, max(1, table.ImageId.nunique())*1.45), title="false alarms on the others", xlabel="images")
 
 # %% ../nbs/30_report.ipynb #c15b6a17
@@ -233,7 +233,7 @@ def scored_rows(table:pd.DataFrame, # From `score_catalog`
     t = table[table.tp+table.fp+table.fn > 0]
     return t if class_id is None else t[t.ClassId == class_id]
 
-# %% ../nbs/30_report.ipynb #b427cead
+# %% ../nbs/30_report.ipynb #f56f8714
 @_styled
 def plot_histogram(table:pd.DataFrame, # From `score_catalog`
     classes:Sequence[DefectClass],     # The classes of the catalog
@@ -250,7 +250,7 @@ def plot_histogram(table:pd.DataFrame, # From `score_catalog`
     ax.hist(values, bins=np.linspace(0, 1, 21), stacked=True, edgecolor=_EDGE, lw=.5, color=[*map(_rgb, shown), "whitesmoke"],
             hatch=[HATCHES[c.pattern] for c in shown]+[HATCHES[OUTCOMES["false"]]], label=[_plain(c.label) for c in shown]+["false alarm"])
     if chosen is not None: ax.axvspan(*chosen, color="grey", alpha=.25, zorder=0)
-    ax.set(xlim=(0, 1), xlabel=SCORES[score], ylabel="images", title=f"{len(rows)} scores; {n-len(rows)} rightly empty ones left out")
+    ax.set(xlim=(0, 1), xlabel=SCORES[score], ylabel="images", title=f"{len(rows):,} scores; {n-len(rows):,} rightly empty ones left out")
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handleheight=1.3)
     return fig
@@ -276,7 +276,7 @@ def plot_dice_iou(table:pd.DataFrame, # From `score_catalog`
     ax.legend(fontsize=8, loc="lower right")
     return fig
 
-# %% ../nbs/30_report.ipynb #fdd42282
+# %% ../nbs/30_report.ipynb #1c11c2d7
 @_styled
 def plot_score_area(table:pd.DataFrame, # From `score_catalog`
     classes:Sequence[DefectClass],      # The classes of the catalog
@@ -288,7 +288,8 @@ def plot_score_area(table:pd.DataFrame, # From `score_catalog`
         t = table[(table.ClassId == c.id) & (table.tp+table.fn > 0)]
         ax.scatter(t.tp+t.fn, t[score], s=26, color=[_rgb(c)], edgecolor=_EDGE, lw=.6, label=_plain(c.label),
                    marker=_MARKERS[(c.id-1)%len(_MARKERS)])
-    ax.set(xlabel="labelled area in the image, pixels (log scale)", ylabel=SCORES[score], ylim=(-.04, 1.04), xscale="log")
+    ax.set(xlabel="labelled area in the image, pixels (log scale)", ylabel=SCORES[score], ylim=(-.04, 1.04))
+    if (table.tp+table.fn > 0).any(): ax.set_xscale("log")
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return fig
 
@@ -485,7 +486,7 @@ def _swatch(color:Sequence[int], # Red, green, blue, 0..255
     Image.fromarray(rgb).save(out, "PNG")
     return f'<img class="swatch" width="26" height="13" src="{_data_uri(out.getvalue())}" alt="">'
 
-# %% ../nbs/30_report.ipynb #4c32171f
+# %% ../nbs/30_report.ipynb #524356a6
 def legend_html(classes:Sequence[DefectClass], # What it names
     *,
     outcomes:bool=False,                       # Name found, missed and false as well
@@ -493,22 +494,22 @@ def legend_html(classes:Sequence[DefectClass], # What it names
     "Write the legend of overlays for a page or a widget."
     parts = [_swatch(c.color, c.pattern)+f" {escape(c.label)} <small>({escape(c.type.words)})</small>" for c in classes]
     if outcomes: parts += [_swatch((110, 110, 110), pattern)+f" {name}" for name, pattern in OUTCOMES.items()]
-    return '<p class="legend">'+"".join(f'<span style="display:inline-block;margin-right:1.2em">{p}</span>' for p in parts)+"</p>"
+    return '<p class="legend" style="margin:0">'+"".join(f'<span style="display:inline-block;margin-right:1.2em">{p}</span>' for p in parts)+"</p>"
 
-# %% ../nbs/30_report.ipynb #927cafca
+# %% ../nbs/30_report.ipynb #0a331334
 def _summary_html(s:pd.DataFrame,  # From `summary`
     classes:Sequence[DefectClass], # The classes of the catalog
 )->str:                            # HTML
     "Write the summary as a table."
     show = lambda v: "–" if pd.isna(v) else f"{v:.3f}"
     looks = [_swatch(c.color, c.pattern)+f" {escape(c.label)}" for c in classes]+["mean of classes"]
-    rows = "".join(f'<tr><th scope="row">{look}</th><td>{"" if pd.isna(r.bearing) else f"{int(r.bearing)} of {int(r.images)}"}</td>'
+    rows = "".join(f'<tr><th scope="row">{look}</th><td>{"" if pd.isna(r.bearing) else f"{int(r.bearing):,} of {int(r.images):,}"}</td>'
                    +"".join(f"<td>{show(r[k])}<small>{show(r[f'{k}_all_empty'])}</small></td>" for k in SUMMARY)+"</tr>"
                    for look, (_, r) in zip(looks, s.iterrows()))
     head = "".join(f"<th scope='col'>{name}<small>nothing found</small></th>" for name in SUMMARY.values())
     return f'<div class="scroll"><table><tr><th scope="col">class</th><th scope="col">images that bear it</th>{head}</tr>{rows}</table></div>'
 
-# %% ../nbs/30_report.ipynb #2172796b
+# %% ../nbs/30_report.ipynb #408b13dd
 def _headline_html(s:pd.DataFrame, # From `summary`
     scores:pd.DataFrame,           # From `image_scores`
 )->str:                            # HTML
@@ -520,8 +521,8 @@ def _headline_html(s:pd.DataFrame, # From `summary`
     tiles = [(number("dice_where_present"), "Dice on images that bear the class, mean of classes", f"nothing found: {number('dice_where_present_all_empty')}"),
              (number("dice_per_image"), "Dice per image (empty = 1), mean of classes", f"nothing found: {number('dice_per_image_all_empty')}"),
              (number("iou_over_set"), "IoU over the data set, mean of classes", f"nothing found: {number('iou_over_set_all_empty')}"),
-             (f"{lost} of {int(bad.sum())}", "defective images without one pixel right", "the fewer the better"),
-             (f"{alarms} of {int((~bad).sum())}", "clean images with a false alarm", "the fewer the better")]
+             (f"{lost:,} of {bad.sum():,}" if bad.any() else "–", "defective images without one pixel right", "the fewer the better"),
+             (f"{alarms:,} of {(~bad).sum():,}" if scores.clean.any() else "–", "clean images with a false alarm", "the fewer the better")]
     return '<div class="tiles">'+"".join(f"<div><b>{v}</b>{name}<small>{floor}</small></div>" for v, name, floor in tiles)+"</div>"
 
 # %% ../nbs/30_report.ipynb #1cbfa28b
@@ -540,43 +541,45 @@ def _protocol_html(scores:pd.DataFrame, # From `image_scores`
         words += ["Decision: "+"; ".join(rules)+(f"; images below {decision.gate} everywhere are left empty." if decision.gate else ".")]
     return "<p>"+" ".join(words)+" An image rightly left empty counts 1, so the answer that finds nothing stands beside every score.</p>"
 
-# %% ../nbs/30_report.ipynb #b1cb8501
+# %% ../nbs/30_report.ipynb #294707a1
 def _strip_html(truth:Catalog, # Labels
     found:Catalog,             # Predictions for the same images
     image_id:str,              # Which image
 )->str:                        # HTML
     "Show one image of the gallery, the bare image folded away below."
     picture, caption = compared(truth, found, image_id)
-    bare = _data_uri(picture_bytes(to_rgb(backdrop(truth, image_id)[0])[..., 0], quality=60))
-    name, caption = escape(image_id), escape(caption)
-    return (f'<figure><figcaption><b>{name}</b> {caption}</figcaption><div class="scroll"><img class="strip" loading="lazy" src="{_data_uri(picture_bytes(picture, quality=75))}" '
-            f'alt="{name} with what was found, missed and falsely found: {caption}"></div>'
-            f'<details><summary>without marks</summary><div class="scroll"><img class="strip" loading="lazy" src="{bare}" alt="{name}, the bare image"></div></details></figure>')
+    name, caption, bare = escape(image_id), escape(caption), to_rgb(backdrop(truth, image_id)[0])[..., 0]
+    def frame(rgb, quality, words):
+        return (f'<div class="scroll"><img class="strip" loading="lazy" style="--w:{rgb.shape[1]}px" width="{rgb.shape[1]}" height="{rgb.shape[0]}" '
+                f'src="{_data_uri(picture_bytes(rgb, quality=quality))}" alt="{name}, {words}"></div>')
+    return (f'<figure><figcaption><b>{name}</b> {caption}</figcaption>{frame(picture, 75, f"found, missed and false: {caption}")}'
+            f'<details><summary>without marks</summary>{frame(bare, 60, "the bare image")}</details></figure>')
 
-# %% ../nbs/30_report.ipynb #bde92846
+# %% ../nbs/30_report.ipynb #5cde786a
 def _gallery_html(truth:Catalog, # Labels
     found:Catalog,               # Predictions for the same images
     table:pd.DataFrame,          # From `score_catalog`
     n:int,                       # Images of each kind
 )->str:                          # HTML
     "Show correct detections and failures in two columns."
-    columns = {"Correct detections, best first": (best_images(table, n), "No image that bears a defect was found."),
-               "Failures, worst first": (worst_images(table, n), "There is none: every image is perfect.")}
+    best, worst = best_images(table, n), worst_images(table, n)
+    best, worst = best[(best.score >= .5) | ~best.index.isin(worst.index)], worst[(worst.score < .5) | ~worst.index.isin(best.index)]
+    columns = {"Correct detections, best first": (best, "There is none to show."), "Failures, worst first": (worst, "There is none to show.")}
     return legend_html(truth.classes, outcomes=True)+'<div class="two">'+"".join(
         f"<div><h3>{name}</h3>"+("".join(_strip_html(truth, found, i) for i in images.index) or f"<p>{none}</p>")+"</div>"
         for name, (images, none) in columns.items())+"</div>"
 
-# %% ../nbs/30_report.ipynb #ab38fa7c
+# %% ../nbs/30_report.ipynb #36acd25f
 _CSS = """:root{color-scheme:light dark;--bg:#f4f5f7;--card:#fff;--ink:#1c2128;--soft:#5b6470;--line:#d9dde3}
 @media(prefers-color-scheme:dark){:root{--bg:#101317;--card:#1b1f24;--ink:#dde3ea;--soft:#98a2ae;--line:#343b44}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main,header{max-width:84rem;margin:auto;padding:0 1rem}h1{margin:1.5rem 0 .3rem;line-height:1.2;overflow-wrap:anywhere}h2{margin:.2rem 0 .6rem}
-p{max-width:70ch;overflow-wrap:anywhere}.legend{max-width:none}nav a{color:inherit;margin-right:1rem}section{background:var(--card);border:1px solid var(--line);
+p{max-width:70ch;overflow-wrap:anywhere}.legend{max-width:none;padding:.3rem 0}nav a{color:inherit;margin-right:1rem}section{background:var(--card);border:1px solid var(--line);
 border-radius:10px;padding:1rem;margin:1rem 0}.scroll{overflow-x:auto}.chart{display:block;width:100%;min-width:min(34rem,var(--w));height:auto}
-.strip{display:block;width:100%;min-width:38rem;height:auto;border-radius:3px}.swatch{vertical-align:-1px;border:1px solid var(--soft)}
+.strip{display:block;width:100%;max-width:calc(2*var(--w));min-width:min(38rem,var(--w));height:auto;border-radius:3px}.swatch{vertical-align:-1px;border:1px solid var(--soft)}
 small{color:var(--soft);font-weight:normal}table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.45rem .8rem;
 border-bottom:1px solid var(--line);text-align:right;vertical-align:top}th:first-child{text-align:left;white-space:nowrap}th:first-child{position:sticky;left:0;background:var(--card)}td small,th small,.tiles small{display:block}
-tr:last-child{font-weight:600}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:1rem}.tiles b{display:block;font-size:1.9rem;line-height:1.2}
+tr:last-child{font-weight:600}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:1rem;margin-bottom:1.2rem}.tiles b{display:block;font-size:1.9rem;line-height:1.2}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.two>div{min-width:0}figure{margin:0 0 1.2rem}figcaption{font-size:.9rem;
 overflow-wrap:anywhere}summary{cursor:pointer;color:var(--soft);font-size:.9rem}pre{overflow-x:auto;font-size:.85rem}.charts{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:center}.charts>*{min-width:0}th{min-width:6.5rem}"""
 
@@ -605,12 +608,13 @@ def _score_charts(table:pd.DataFrame, # From `score_catalog`
         _chart(lambda: plot_score_area(table, classes), "Dice against the labelled area of the class in the image"),
         _chart(lambda: plot_dice_iou(table, classes), "Dice against IoU, with the mean of each class")])+"</div>"
 
-# %% ../nbs/30_report.ipynb #e1f5686e
+# %% ../nbs/30_report.ipynb #0df3a1e7
 def write_page(path:str|Path, # The HTML file to write
     *,
     title:str,                # Of the page
     truth:Catalog,            # Labels
     found:Catalog,            # Predictions for the same images
+    table:pd.DataFrame|None=None,    # From `score_catalog`, if it is at hand
     history:pd.DataFrame|None=None,  # Of the training
     pairs:Iterable[tuple[np.ndarray, np.ndarray]]|None=None, # Stored probabilities and truth, for threshold curves
     decision:Decision|None=None,     # How probabilities became the prediction
@@ -619,7 +623,7 @@ def write_page(path:str|Path, # The HTML file to write
     n_strips:int=6,           # Strips of each kind in the gallery
 )->Path:                      # The file
     "Write everything about a run into one HTML page."
-    table, classes = score_catalog(truth, found), truth.classes
+    table, classes = score_catalog(truth, found) if table is None else table, truth.classes
     if not len(table): raise ValueError("there is no image to report on: give catalogs with at least one image")
     scores, s = image_scores(table), summary(table, classes)
     parts = {"Scores": _headline_html(s, scores)+_summary_html(s, classes), "Distributions": _score_charts(table, classes)}

@@ -278,8 +278,8 @@ def patch(rng:np.random.Generator, # Source of randomness
     tone = rng.uniform(-.85, -.35)+.5*_relief(rng, shape, edge)+.15*smooth_noise(rng, shape, (1.5, 1.5))
     return Mark(np.clip(14*edge, 0, 1), tone)
 
-# %% ../nbs/05_synth.ipynb #7bae1150
-FAINT, CLEAR = 1.8, 6.
+# %% ../nbs/05_synth.ipynb #d3080422
+FAINT, CLEAR = 3., 12.
 DEFECTS = {1: (inclusion, 2, 8), 2: (thin_crack, 1, 2), 3: (scratch, 1, 4), 4: (patch, 1, 2)}
 
 # %% ../nbs/05_synth.ipynb #7b528042

@@ -6,7 +6,7 @@
 __all__ = ['VIEWS', 'bearing_images', 'labelled', 'ImbalanceExplorer', 'images_between', 'MetricExplorer', 'overlay_view',
            'scores_html', 'OverlayExplorer']
 
-# %% ../nbs/31_widgets.ipynb #6e429462
+# %% ../nbs/31_widgets.ipynb #e7e5d718
 from html import escape
 from typing import Callable, Mapping, Sequence
 import ipywidgets as widgets, numpy as np, pandas as pd
@@ -18,7 +18,7 @@ from .evaluate import score_catalog
 from .metrics import counts, dice, iou
 from .overlay import compare_masks, overlay_masks, to_rgb
 from .report import MEASURES, SCORES, backdrop, compared, legend_html, picture_bytes, plot_balance, plot_histogram, score_line, scored_rows
-from .rle import rle_area, rle_encode
+from .rle import rle_area
 
 # %% ../nbs/31_widgets.ipynb #6f7a46ba
 class _Explorer(widgets.VBox):
@@ -37,12 +37,14 @@ class _Explorer(widgets.VBox):
         except (OSError, ValueError, TypeError) as e: words, shown = f"<b>{escape(str(e))}</b>", False
         self.status.value, self.body.layout.display = words, "" if shown else "none"
 
-# %% ../nbs/31_widgets.ipynb #819511c9
-def _picture(width:str="100%")->widgets.Image: # An empty picture
+# %% ../nbs/31_widgets.ipynb #c0373429
+def _picture(width:str="100%", # Of the place, as CSS says it
+    kind:str="jpeg",           # "jpeg" for strips, "png" for charts
+)->widgets.Image:              # An empty picture
     "Make a place for a picture."
-    return widgets.Image(layout=widgets.Layout(width=width, max_width="100%", object_fit="contain"))
+    return widgets.Image(format=kind, layout=widgets.Layout(width=width, max_width="100%", object_fit="contain"))
 
-# %% ../nbs/31_widgets.ipynb #db989cd8
+# %% ../nbs/31_widgets.ipynb #64c24dec
 class _Gallery(widgets.VBox):
     "A few images at a time, each below its caption."
     def __init__(self, draw:Callable[[str], tuple[np.ndarray, str]], # From an ImageId to RGB and caption
@@ -51,7 +53,7 @@ class _Gallery(widgets.VBox):
         self.draw, self.ids, self.n = draw, [], n
         self.page = widgets.IntSlider(1, 1, 1, description="page", continuous_update=False)
         self.cells = [widgets.VBox([widgets.HTML(), _picture()]) for _ in range(n)]
-        super().__init__([self.page, widgets.GridBox(self.cells, layout=dict(grid_template_columns="repeat(auto-fit, minmax(360px, 1fr))", grid_gap="0 16px"))])
+        super().__init__([self.page, widgets.GridBox(self.cells, layout=dict(grid_template_columns="repeat(auto-fit, minmax(440px, 1fr))", grid_gap="0 16px"))])
         self.page.observe(self._turn, "value")
 
     def show(self, ids:Sequence[str], # What to show
@@ -91,22 +93,22 @@ def labelled(catalog:Catalog, # Labels, perhaps with an image folder
     words = [f"{c.label} {rle_area(text):,} px" for c in catalog.classes if (text := catalog.text(image_id, c.id))] or ["clean"]
     return overlay_masks(image, catalog.stack(image_id), catalog.classes), ", ".join(words)+(f" ({note})" if note else "")
 
-# %% ../nbs/31_widgets.ipynb #3d4cc431
+# %% ../nbs/31_widgets.ipynb #0e5f6125
 class ImbalanceExplorer(_Explorer):
     "Pick a class, see how rare it is and the images that bear it. `chosen` lists them."
     def __init__(self, catalog:Catalog, # Labels of any origin, perhaps with an image folder
         n:int=6,                        # Images at a time
     ):
         self.catalog, self.table, self.chosen = catalog, balance(catalog), []
-        self.measure = widgets.ToggleButtons(options=MEASURES, description="count")
+        self.measure = widgets.ToggleButtons(options=MEASURES)
         self.class_id = widgets.Dropdown(options=[(c.label, c.id) for c in catalog.classes]+[("clean", 0)], description="class")
-        self.chart, self.gallery = _picture("420px"), _Gallery(lambda i: labelled(catalog, i), n)
-        super().__init__([self.measure, self.class_id], [self.measure, self.class_id], self.chart, self.gallery, widgets.HTML(legend_html(catalog.classes)))
+        self.chart, self.gallery = _picture("380px", "png"), _Gallery(lambda i: labelled(catalog, i), n)
+        super().__init__([self.measure, self.class_id], [widgets.HBox([self.class_id, self.measure], layout=dict(flex_flow="row wrap"))], self.chart, self.gallery, widgets.HTML(legend_html(catalog.classes)))
 
     def update(self)->str: # What is shown
         "Draw the bars and the images of the class."
         self.chosen = bearing_images(self.catalog, self.class_id.value, self.measure.value)
-        self.chart.value = picture_bytes(plot_balance(self.catalog, [self.measure.value], chosen=self.class_id.value, table=self.table))
+        self.chart.value = picture_bytes(plot_balance(self.catalog, [self.measure.value], chosen=self.class_id.value, table=self.table), dpi=144)
         self.gallery.show(self.chosen)
         return f"{self.class_id.label}: {len(self.chosen):,} of {len(self.catalog):,} images"+(", most first" if self.measure.value != "images" else "")
 
@@ -122,7 +124,7 @@ def images_between(table:pd.DataFrame, # From `score_catalog`
     rows = rows[rows[score].between(low-1e-9, high+1e-9)].sort_values(score, ascending=False, kind="stable")
     return rows.ImageId.drop_duplicates().tolist()
 
-# %% ../nbs/31_widgets.ipynb #9098264f
+# %% ../nbs/31_widgets.ipynb #8c0a28c8
 class MetricExplorer(_Explorer):
     "Choose a range of a score, see the images in it, best to worst. `chosen` lists them."
     def __init__(self, truth:Catalog,  # Labels
@@ -135,7 +137,7 @@ class MetricExplorer(_Explorer):
         self.score = widgets.Dropdown(options=[(name, column) for column, name in SCORES.items()], description="score")
         self.class_id = widgets.Dropdown(options=[("all classes", None)]+[(c.label, c.id) for c in truth.classes], description="class")
         self.range = widgets.FloatRangeSlider(value=(0, 1), min=0, max=1, step=.01, description="from, to", continuous_update=False)
-        self.chart, self.gallery = _picture("620px"), _Gallery(lambda i: compared(truth, found, i), n)
+        self.chart, self.gallery = _picture("640px", "png"), _Gallery(lambda i: compared(truth, found, i), n)
         controls = [self.score, self.class_id, self.range]
         super().__init__(controls, [widgets.HBox(controls, layout=dict(flex_flow="row wrap"))], self.chart, self.gallery,
                          widgets.HTML(legend_html(truth.classes, outcomes=True)))
@@ -145,7 +147,7 @@ class MetricExplorer(_Explorer):
         (low, high), score, class_id = self.range.value, self.score.value, self.class_id.value
         self.chosen = images_between(self.table, score, low, high, class_id)
         whole = (low, high) == (0, 1)
-        self.chart.value = picture_bytes(plot_histogram(self.table, self.classes, score, class_id=class_id, chosen=None if whole else (low, high)))
+        self.chart.value = picture_bytes(plot_histogram(self.table, self.classes, score, class_id=class_id, chosen=None if whole else (low, high)), dpi=144)
         self.gallery.show(self.chosen)
         return f"{self.class_id.label}, {self.score.label} from {low:.2f} to {high:.2f}: {len(self.chosen):,} images, best to worst"
 
@@ -200,7 +202,7 @@ def _class_controls(classes:Sequence[DefectClass], # One row each
     names = [widgets.HTML(legend_html([c]), layout=dict(width="230px")) for c in classes]
     return ks, areas, widgets.VBox([widgets.HBox(row, layout=dict(flex_flow="row wrap")) for row in zip(names, ks, areas)])
 
-# %% ../nbs/31_widgets.ipynb #62d12177
+# %% ../nbs/31_widgets.ipynb #6ed339df
 class OverlayExplorer(_Explorer):
     "Look at strips under thresholds and minimum areas of your choice. `value` is the decision."
     def __init__(self, catalog:Catalog, # Labels with an image folder
@@ -214,7 +216,7 @@ class OverlayExplorer(_Explorer):
         start = decision or default_decision(len(catalog.classes))
         self.gate, views = start.gate, VIEWS if probabilities is not None or found is not None else VIEWS[:2]
         self.image = widgets.Dropdown(options=catalog.ids, description="image")
-        self.view = widgets.ToggleButtons(options=views, value=views[-1], description="view")
+        self.view = widgets.ToggleButtons(options=views, value=views[-1])
         self.opacity = widgets.FloatSlider(.5, min=0, max=1, step=.05, description="opacity")
         self.thresholds, self.min_areas, rows = _class_controls(catalog.classes, start)
         if probabilities is None: rows.layout.display = "none"
