@@ -6,12 +6,11 @@
 __all__ = ['STEPS', 'prepare', 'class_weights', 'random_pixel', 'crop_corner', 'Images', 'Crops', 'augmentation', 'Collate',
            'crop_loader', 'Strips', 'strip_loader', 'holdout']
 
-# %% ../nbs/20_dataset.ipynb #9e5e2696
+# %% ../nbs/20_dataset.ipynb #697fe813
 from collections import OrderedDict
 from typing import Callable, Sequence
 import numpy as np, torch
 import kornia.augmentation as K
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from .catalog import Catalog
@@ -212,19 +211,20 @@ def strip_loader(catalog:Catalog, # Images and masks
     "Load whole images one by one, in the order of the catalog."
     return DataLoader(Strips(catalog, steps=steps), batch_size=1, num_workers=workers)
 
-# %% ../nbs/20_dataset.ipynb #bdbba666
+# %% ../nbs/20_dataset.ipynb #7ad02c74
 def holdout(catalog:Catalog, # What to part
     *,
-    share:float=.2,          # Share of the images held back, up to one half
+    share:float=.2,          # Share of the images held back, between 0 and 1
     seed:int=0,              # Same seed, same parts
 )->tuple[Catalog, Catalog]:  # Training and validation
     "Part a catalog in two, images of every class in both where there are enough."
-    folds = max(2, round(1/share))
-    if len(catalog) < folds: raise ValueError(f"{len(catalog)} images cannot be parted into {folds}: label more, or raise the share")
+    if not 0 < share < 1 or not 1 <= round(share*len(catalog)) < len(catalog):
+        raise ValueError(f"{len(catalog)} images cannot be parted with a share of {share}: label more, or change the share")
     presence = catalog.presence().to_numpy()
     rarity = np.where(presence, presence.sum(0), len(catalog)+1)
     stratum = np.where(presence.any(1), rarity.argmin(1)+1, 0)
-    stratum[np.bincount(stratum)[stratum] < folds] = -1
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed).split(stratum, stratum) if np.bincount(stratum+1).max() >= folds else None
-    train, valid = next(split) if split else np.array_split(np.random.default_rng(seed).permutation(len(catalog)), [-max(1, len(catalog)//folds)])
+    order = np.random.default_rng(seed).permutation(len(catalog))
+    order = order[np.argsort(stratum[order], kind="stable")]
+    step = np.floor(np.arange(len(catalog)+1)*share+.5)
+    valid, train = order[np.diff(step) > 0], order[np.diff(step) == 0]
     return catalog.subset([catalog.ids[i] for i in sorted(train)]), catalog.subset([catalog.ids[i] for i in sorted(valid)])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THRESHOLDS', 'AREAS', 'quantise', 'Decision', 'default_decision', 'decide', 'threshold_counts', 'area_counts',
-           'plateau_middle', 'decision_scores', 'choose_decision', 'write_decision', 'read_decision']
+           'plateau_middle', 'decision_scores', 'best_decision', 'choose_decision', 'write_decision', 'read_decision']
 
 # %% ../nbs/08_decision.ipynb #c3edb198
 from dataclasses import dataclass
@@ -26,7 +26,14 @@ def quantise(probability:np.ndarray, # 0..1, float, any shape
         raise ValueError(f"probabilities run from {probability.min():.3g} to {probability.max():.3g}, not within 0..1: apply the sigmoid first")
     return np.floor(probability*255).astype(np.uint8)
 
-# %% ../nbs/08_decision.ipynb #077a53cb
+# %% ../nbs/08_decision.ipynb #a10a22e4
+def _whole(value:float, # A threshold, an area or a gate
+)->int:                 # The same, as a whole number
+    "Refuse what is not a whole number."
+    if int(value) != value: raise ValueError(f"{value} is not a whole number: a threshold is k of 0..255 (p = k/255), an area is in pixels")
+    return int(value)
+
+# %% ../nbs/08_decision.ipynb #f5e7e513
 @dataclass(frozen=True)
 class Decision:
     "Per class a threshold and a minimum area, and a gate for the whole image."
@@ -34,8 +41,8 @@ class Decision:
     min_areas:tuple[int, ...]  # Smallest region of each class in pixels; smaller ones are dropped
     gate:int=0                 # 0..255: an image whose highest stored probability is lower is left empty
     def __post_init__(self):
-        object.__setattr__(self, "thresholds", tuple(map(int, self.thresholds)))
-        object.__setattr__(self, "min_areas", tuple(map(int, self.min_areas)))
+        for name in ("thresholds", "min_areas"): object.__setattr__(self, name, tuple(map(_whole, getattr(self, name))))
+        object.__setattr__(self, "gate", _whole(self.gate))
         if len(self.thresholds) != len(self.min_areas):
             raise ValueError(f"{len(self.thresholds)} thresholds and {len(self.min_areas)} minimum areas: give one of each per class")
         if not all(0 <= k <= 255 for k in (*self.thresholds, self.gate)):
@@ -112,7 +119,19 @@ def decision_scores(probability:np.ndarray, # Stored probabilities, uint8 (C, H,
     "Score one image under every pair of threshold and minimum area."
     return np.stack([[dice(area_counts(p >= k, t, areas), empty=empty) for k in thresholds] for p, t in zip(probability, truth)])
 
-# %% ../nbs/08_decision.ipynb #9f02cf84
+# %% ../nbs/08_decision.ipynb #4837f704
+def best_decision(scores:Sequence[np.ndarray], # From `decision_scores`, one per image, float (C, thresholds, areas)
+    *,
+    thresholds:Sequence[int]=THRESHOLDS,       # k that were tried
+    areas:Sequence[int]=AREAS,                 # Minimum areas that were tried
+)->Decision:                                   # A threshold and a minimum area for each class, gate open
+    "Choose a decision by the mean of its scores over images."
+    if not len(scores): raise ValueError("there is no validation image to choose a decision on: hold some images back")
+    mean = np.nan_to_num(np.nanmean(np.stack(scores), axis=0))
+    best = [int(np.argmax(m.max(0) >= m.max()-1e-9)) for m in mean]
+    return Decision(tuple(thresholds[plateau_middle(m[:, a])] for m, a in zip(mean, best)), tuple(areas[a] for a in best))
+
+# %% ../nbs/08_decision.ipynb #7e8961bb
 def choose_decision(pairs:Iterable[tuple[np.ndarray, np.ndarray]], # Stored probabilities uint8 (C, H, W) and truth bool (C, H, W) of each image
     *,
     thresholds:Sequence[int]=THRESHOLDS, # k to try
@@ -121,10 +140,7 @@ def choose_decision(pairs:Iterable[tuple[np.ndarray, np.ndarray]], # Stored prob
 )->Decision:                             # A threshold and a minimum area for each class, gate open
     "Choose a decision by mean Dice per image over validation images."
     scores = [decision_scores(p, t, thresholds=thresholds, areas=areas, empty=empty) for p, t in pairs]
-    if not scores: raise ValueError("there is no validation image to choose a decision on: hold some images back")
-    mean = np.nan_to_num(np.nanmean(np.stack(scores), axis=0))
-    best = [int(np.argmax(m.max(0) >= m.max()-1e-9)) for m in mean]
-    return Decision(tuple(thresholds[plateau_middle(m[:, a])] for m, a in zip(mean, best)), tuple(areas[a] for a in best))
+    return best_decision(scores, thresholds=thresholds, areas=areas)
 
 # %% ../nbs/08_decision.ipynb #5e744df5
 def write_decision(path:str|Path, # The JSON file to write
@@ -134,7 +150,7 @@ def write_decision(path:str|Path, # The JSON file to write
     classes = [dict(id=i+1, threshold=k, min_area=a) for i, (k, a) in enumerate(zip(decision.thresholds, decision.min_areas))]
     return write_json(path, dict(format="decision", version=1, classes=classes, gate=decision.gate))
 
-# %% ../nbs/08_decision.ipynb #19dbaa34
+# %% ../nbs/08_decision.ipynb #4a67ea68
 def read_decision(path:str|Path, # The JSON file to read
 )->Decision:                     # What it holds; `ValueError` names the file and what it lacks
     "Read a decision."
@@ -142,5 +158,6 @@ def read_decision(path:str|Path, # The JSON file to read
     try:
         if data["version"] > 1: raise ValueError(f"{path} has version {data['version']}, newer than this package reads (1): update steel_defects")
         classes = sorted(data["classes"], key=lambda c: c["id"])
+        if (ids := [c["id"] for c in classes]) != list(range(1, len(ids)+1)): raise ValueError(f"{path} has class ids {ids}: number them from 1 without a gap")
         return Decision(tuple(c["threshold"] for c in classes), tuple(c["min_area"] for c in classes), data.get("gate", 0))
     except (KeyError, TypeError) as e: raise ValueError(f"{path} is not a decision (it lacks {e}): write it with write_decision") from e

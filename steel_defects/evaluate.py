@@ -55,8 +55,8 @@ def all_empty(table:pd.DataFrame, # From `score_catalog`
     "Score the answer that finds nothing, on the same images."
     return add_scores(table.assign(tp=0, fp=0, fn=table.tp+table.fn, tn=table.fp+table.tn), empty=empty)
 
-# %% ../nbs/10_evaluate.ipynb #de60d5d1
-SUMMARY = {"dice_per_image": "Dice per image (empty = 1)", "dice_where_present": "Dice on images that bear the class",
+# %% ../nbs/10_evaluate.ipynb #b90aeb86
+SUMMARY = {"dice_per_image": "Dice per image", "dice_where_present": "Dice on images that bear the class",
            "dice_over_set": "Dice over the data set", "iou_over_set": "IoU over the data set"}
 
 # %% ../nbs/10_evaluate.ipynb #2c4cd256
@@ -67,12 +67,14 @@ def _means(table:pd.DataFrame, # Rows of one class from `score_catalog`
     return dict(dice_per_image=table.dice.mean(), dice_where_present=table.dice[present].mean() if present.any() else np.nan,
                 dice_over_set=float(dice(total, empty=np.nan)), iou_over_set=float(iou(total, empty=np.nan)))
 
-# %% ../nbs/10_evaluate.ipynb #6d73914e
+# %% ../nbs/10_evaluate.ipynb #6271f1dd
 def summary(table:pd.DataFrame, # From `score_catalog`
     classes,                    # The classes of the catalog
+    *,
+    empty:float=1.,             # Score where nothing is there and nothing is found
 )->pd.DataFrame:                # A row per class and one of their mean; `SUMMARY`'s columns, each with its all-empty floor
     "Sum up a prediction, with the all-empty answer beside it."
-    floor, rows = all_empty(table), []
+    table, floor, rows = add_scores(table, empty=empty), all_empty(table, empty=empty), []
     for c in classes:
         mine, none = (t[t.ClassId == c.id] for t in (table, floor))
         rows.append(dict(ClassId=c.id, name=c.name, type=c.type.name, images=len(mine), bearing=int((mine.tp+mine.fn > 0).sum()),

@@ -49,7 +49,7 @@ def image_size(path:str|Path, # An image file
     "Read an image's size from its header."
     with _opened(path) as image: return image.height, image.width
 
-# %% ../nbs/04_images.ipynb #5a399e80
+# %% ../nbs/04_images.ipynb #6df40a22
 def write_image(path:str|Path, # File to write; its ending chooses the format
     image:np.ndarray,          # Grey (H, W) or colour (H, W, 3); uint8, or float in 0..1
     *,
@@ -57,6 +57,8 @@ def write_image(path:str|Path, # File to write; its ending chooses the format
 )->Path:                       # The file that was written
     "Write an image, whole or not at all."
     image = np.asarray(image)
+    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(f"{path} would be written from {image.dtype}: pass uint8, or float between 0 and 1")
     if image.dtype != np.uint8: image = np.round(np.clip(image, 0, 1)*255).astype(np.uint8)
     with replacing(path) as part: Image.fromarray(image).save(part, quality=quality)
     return Path(path)
@@ -64,14 +66,14 @@ def write_image(path:str|Path, # File to write; its ending chooses the format
 # %% ../nbs/04_images.ipynb #62b3a3ed
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 
-# %% ../nbs/04_images.ipynb #19cb62c9
+# %% ../nbs/04_images.ipynb #cc6a4acb
 def list_images(folder:str|Path, # Image folder, searched with its subfolders
 )->list[str]:                    # ImageIds in sorted order
     "List the images of a folder by their ImageId."
     folder = Path(folder)
     if not folder.is_dir(): raise FileNotFoundError(f"there is no image folder {folder}: check its name")
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*")
-                  if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+    names = (p.relative_to(folder) for p in folder.rglob("*") if p.suffix.lower() in ENDINGS)
+    return sorted(n.as_posix() for n in names if not any(part.startswith(".") for part in n.parts))
 
 # %% ../nbs/04_images.ipynb #6a654f67
 def grey_level(image:np.ndarray, # Grey, (H, W) in 0..1

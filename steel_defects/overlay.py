@@ -11,12 +11,14 @@ import numpy as np
 from scipy.ndimage import binary_erosion
 from .defects import DefectClass
 
-# %% ../nbs/03_overlay.ipynb #16692b5a
+# %% ../nbs/03_overlay.ipynb #08db7cb7
 def to_rgb(image:np.ndarray, # Grey (H, W), float in 0..1 or uint8
 )->np.ndarray:               # uint8 (H, W, 3)
     "Turn a grey image into RGB, in the same grey."
     image = np.asarray(image)
     if image.ndim != 2: raise ValueError(f"an image has two axes (H, W), not shape {image.shape}: pass one grey strip")
+    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(f"the image is {image.dtype}: pass uint8, or float between 0 and 1")
     if image.dtype != np.uint8: image = np.round(np.clip(image, 0, 1)*255).astype(np.uint8)
     return np.repeat(image[..., None], 3, axis=2)
 
@@ -43,13 +45,14 @@ def contours(stack:np.ndarray, # Masks, bool (..., H, W)
     masks = stack.reshape(-1, *stack.shape[-2:])
     return np.stack([m & ~binary_erosion(m, iterations=width, border_value=1) if m.any() else m for m in masks]).reshape(stack.shape)
 
-# %% ../nbs/03_overlay.ipynb #2a502e57
+# %% ../nbs/03_overlay.ipynb #a3d421e0
 def _check(image:np.ndarray,       # Grey (H, W)
     stack:np.ndarray,              # bool (C, H, W)
     classes:Sequence[DefectClass], # One class per channel
 )->np.ndarray:                     # The stack, as bool
     "Refuse a stack that does not fit its image or its classes."
-    stack = np.asarray(stack, bool)
+    stack = np.asarray(stack)
+    if stack.dtype != bool: raise TypeError(f"the stack is {stack.dtype}, and masks are bool: apply a decision or a threshold first")
     if stack.shape != (len(classes), *np.shape(image)):
         raise ValueError(f"stack has shape {stack.shape}, but image and classes ask for {(len(classes), *np.shape(image))}: pass (C, H, W)")
     return stack

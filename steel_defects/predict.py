@@ -7,26 +7,26 @@ __all__ = ['Model', 'model_config', 'save_model', 'load_model', 'tile_starts', '
            'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'predict_folder',
            'validation_pairs']
 
-# %% ../nbs/24_predict.ipynb #2e3d054b
+# %% ../nbs/24_predict.ipynb #0547b253
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 import numpy as np, pandas as pd, torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 from .catalog import Catalog
 from .dataset import prepare
 from .decision import Decision, decide, default_decision, quantise, read_decision, write_decision
-from .defects import DefectClass, class_dicts, classes_from_dicts, SEVERSTAL
+from .defects import DefectClass, class_dicts, classes_from_dicts
 from .files import read_json, replacing, write_json
 from .images import list_images, read_image, standardise
 from .rle import rle_encode
 from .train import best_precision, save_weights
 from .unet import UNet
 
-# %% ../nbs/24_predict.ipynb #4f5b953a
+# %% ../nbs/24_predict.ipynb #efb2b571
 @dataclass
 class Model:
     "A network with all that it needs to be used: classes, preprocessing and decision."
@@ -34,6 +34,7 @@ class Model:
     classes:tuple[DefectClass, ...]    # One per channel
     decision:Decision                  # Thresholds, minimum areas, gate
     steps:tuple[str, ...]=()           # Preprocessing steps by name
+    def __post_init__(self): self.net.eval()
 
 # %% ../nbs/24_predict.ipynb #8c406931
 def model_config(net:UNet,            # A network with a `config`
@@ -54,9 +55,11 @@ def save_model(folder:str|Path, # Folder to write, made when missing
     write_json(folder/"config.json", model_config(model.net, model.classes, model.steps))
     return folder
 
-# %% ../nbs/24_predict.ipynb #8732e93a
+# %% ../nbs/24_predict.ipynb #4879a20e
 def load_model(folder:str|Path, # A run folder, or any folder with the three files
-)->Model:                       # In eval mode, on the CPU
+    *,
+    device:str|None=None,       # Where to put it; None: a GPU where there is one, else the CPU
+)->Model:                       # Ready to predict
     "Load a model; `ValueError` says which file does not fit."
     folder = Path(folder)
     if not (folder/"model.safetensors").is_file(): raise FileNotFoundError(f"{folder} holds no model.safetensors: train first, or name another run folder")
@@ -68,7 +71,7 @@ def load_model(folder:str|Path, # A run folder, or any folder with the three fil
     except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder}/model.safetensors is damaged or of another network than config.json: {e}") from e
     classes = classes_from_dicts(config["classes"])
     decision = read_decision(folder/"decision.json") if (folder/"decision.json").is_file() else default_decision(len(classes))
-    net.eval().to(memory_format=torch.channels_last)
+    net.to(device or ("cuda" if torch.cuda.is_available() else "cpu"), memory_format=torch.channels_last)
     return Model(net, classes, decision, tuple(config["steps"]))
 
 # %% ../nbs/24_predict.ipynb #9e0b01b0

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'remove_small', 'length_and_width', 'region_table']
 
-# %% ../nbs/06_regions.ipynb #7313c88d
+# %% ../nbs/06_regions.ipynb #de0c5372
 import numpy as np, pandas as pd
-from scipy.ndimage import distance_transform_edt, binary_dilation
+from scipy.ndimage import binary_dilation
 from skimage.measure import label, regionprops
 from skimage.morphology import skeletonize
 
@@ -34,14 +34,13 @@ def _skeleton_length(skeleton:np.ndarray, # One-pixel line, bool (H, W)
     up = s[1:, :-1] & s[:-1, 1:] & ~s[1:, 1:] & ~s[:-1, :-1]
     return float(straight+np.sqrt(2)*(down.sum()+up.sum()))
 
-# %% ../nbs/06_regions.ipynb #a618e751
+# %% ../nbs/06_regions.ipynb #8fa59436
 def length_and_width(region:np.ndarray, # One region, bool (H, W)
 )->tuple[float, float]:                 # Length and mean width in pixels
     "Measure a region along its skeleton."
-    region = np.pad(region, 1)
-    skeleton = skeletonize(region)
-    width = 2*float(distance_transform_edt(region)[skeleton].mean())-1
-    return _skeleton_length(skeleton)+width, width
+    line = _skeleton_length(skeletonize(np.pad(region, 1)))
+    width = (np.sqrt(line**2+4*np.count_nonzero(region))-line)/2
+    return float(line+width), float(width)
 
 # %% ../nbs/06_regions.ipynb #0066b10b
 def _contrast(image:np.ndarray, # Grey (H, W), float in 0..1

@@ -54,12 +54,13 @@ def rle_decode(text:str,  # Run-length text, column-major, counted from 1
     flat[np.repeat(starts-before, lengths)+np.arange(lengths.sum())] = True
     return flat.reshape(width, height).T
 
-# %% ../nbs/01_rle.ipynb #6348c591
+# %% ../nbs/01_rle.ipynb #3ac0feb3
 def rle_encode(mask:np.ndarray, # One class, bool (H, W), or anything that is 0 and 1
 )->str:                         # Run-length text, "" for an empty mask
     "Turn a mask into run-length text, the shortest that has the same pixels."
     mask = np.asarray(mask)
     if mask.ndim != 2: raise ValueError(f"a mask has two axes (H, W), not shape {mask.shape}: encode each class of a stack by itself")
+    if mask.dtype != bool and not np.isin(mask, (0, 1)).all(): raise ValueError("a mask holds 0 and 1 only: apply a decision or a threshold first")
     flat = np.zeros(mask.size+2, np.int8)
     flat[1:-1] = mask.astype(bool).ravel(order="F")
     edges = np.flatnonzero(flat[1:] != flat[:-1])

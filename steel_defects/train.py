@@ -6,8 +6,8 @@
 __all__ = ['TrainConfig', 'best_precision', 'ema_average', 'tensor_counts', 'validate', 'save_checkpoint', 'load_checkpoint',
            'save_weights', 'train_epoch', 'fit']
 
-# %% ../nbs/23_train.ipynb #7477acf7
-import time
+# %% ../nbs/23_train.ipynb #bcd82b04
+import json, shutil, time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ import numpy as np, pandas as pd, torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
@@ -100,7 +100,7 @@ def _row(epoch:int,       # Number of the epoch, from 1
         row |= {f"dice_{i+1}": float(v) for i, v in enumerate(d)}
     return row | dict(seconds=seconds)
 
-# %% ../nbs/23_train.ipynb #214be7a5
+# %% ../nbs/23_train.ipynb #ddffe738
 def save_checkpoint(out:Path, # Run folder
     step:int,                 # Steps so far
     state:dict,               # State dicts and plain values
@@ -109,8 +109,7 @@ def save_checkpoint(out:Path, # Run folder
     "Write a checkpoint and remove old ones."
     with replacing(Path(out)/"checkpoints"/f"{step:08d}"/"state.pt") as part: torch.save(state, part)
     for old in sorted((Path(out)/"checkpoints").glob("*/state.pt"))[:-keep]:
-        old.unlink()
-        old.parent.rmdir()
+        shutil.rmtree(old.parent)
 
 # %% ../nbs/23_train.ipynb #2ab59358
 def load_checkpoint(out:Path, # Run folder
@@ -128,7 +127,7 @@ def save_weights(model:nn.Module, # Any module
     with replacing(path) as part: save_file(tensors, part)
     return Path(path)
 
-# %% ../nbs/23_train.ipynb #7e4ee752
+# %% ../nbs/23_train.ipynb #8f53bd29
 def train_epoch(accelerator:Accelerator,  # Device and precision
     model:nn.Module,                      # Prepared by the accelerator
     averaged:AveragedModel,               # Follows the model
@@ -145,7 +144,7 @@ def train_epoch(accelerator:Accelerator,  # Device and precision
     for x, y in loader:
         value = loss(model(x), y)
         if not torch.isfinite(value):
-            raise FloatingPointError(f"the loss is {value.item()} at step {bar.n+1}: lower lr or look at that batch; the last good weights are kept")
+            raise FloatingPointError(f"the loss is {value.item()} at step {len(losses)+1} of the epoch: lower lr or look at that batch; the last good weights are kept")
         accelerator.backward(value)
         accelerator.clip_grad_norm_(model.parameters(), clip)
         optimiser.step(); schedule.step(); optimiser.zero_grad()
@@ -172,13 +171,13 @@ def _setup(model:nn.Module, # What to train
     model, train, optimiser, schedule = accelerator.prepare(model, train, optimiser, schedule)
     return accelerator, model, averaged, train, accelerator.prepare(valid) if valid is not None else None, optimiser, schedule
 
-# %% ../nbs/23_train.ipynb #cffdb34e
+# %% ../nbs/23_train.ipynb #55618985
 def _check_run(out:Path,   # Run folder
     config:TrainConfig,    # Settings asked for
     about:dict,            # What else is written to config.json
 )->dict|None:              # State to resume from
     "Begin a run folder, or find where a run with the same settings stopped."
-    wanted = dict(about, train=asdict(config))
+    wanted = json.loads(json.dumps(dict(about, train=asdict(config))))
     if (out/"config.json").exists():
         if read_json(out/"config.json") != wanted:
             raise ValueError(f"{out} holds a run with other settings: choose another folder, or remove this one to train anew")
@@ -209,7 +208,7 @@ def _write_epoch(out:Path, # Run folder
     save_checkpoint(out, rows[-1]["step"], dict(state, rows=rows, best=best, since=since, rng=torch.get_rng_state()))
     return history
 
-# %% ../nbs/23_train.ipynb #21c3b50e
+# %% ../nbs/23_train.ipynb #83145a9a
 def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
     train:Iterable,             # Loader of (images, masks); its data set may have `set_epoch`
     valid:Iterable|None,        # Loader of (images, masks), or None
@@ -220,7 +219,7 @@ def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
     about:dict|None=None,       # What `config.json` should say about model, classes and data
     callbacks:Sequence[Callable[[pd.DataFrame], None]]=(), # Called with the history after each epoch
 )->pd.DataFrame:                # History, one row an epoch
-    "Train a model and leave its best averaged weights in `out`."
+    "Train a model; its best averaged weights are in `out`, and in the model itself."
     out, start = Path(out), time.time()
     state = _check_run(out, config, about or {})
     set_seed(config.seed)
@@ -234,7 +233,7 @@ def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
         if hasattr(train, "set_epoch"): train.set_epoch(epoch)
         train_loss = train_epoch(accelerator, model, averaged, train, loss, optimiser, schedule, config.clip, bar)
         with accelerator.autocast(): scores = None if valid is None else validate(averaged, valid, loss)
-        rows.append(_row(epoch+1, bar.n, train_loss, scores, schedule.get_last_lr()[0], time.time()-start))
+        rows.append(_row(epoch+1, (epoch+1)*len(train), train_loss, scores, schedule.get_last_lr()[0], time.time()-start))
         score = rows[-1].get("dice", float(epoch))
         since = 0 if score > best else since+1
         if score > best: best = score; save_weights(averaged.module, out/"model.safetensors")
@@ -242,4 +241,6 @@ def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
         for callback in callbacks: callback(history)
         bar.set_description(f"epoch {epoch+1}" if valid is None else f"epoch {epoch+1}, Dice {score:.3f}, best {best:.3f}")
     bar.close()
+    if rows: parts["model"].load_state_dict(load_file(out/"model.safetensors"))
+    parts["model"].eval()
     return pd.DataFrame(rows)

@@ -1,5 +1,4 @@
 "Crops are where they say, repeatable, and augmented together with their masks."
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from steel_defects.catalog import read_label_maps, read_severstal
 from steel_defects.dataset import Crops, augmentation, class_weights, crop_corner, crop_loader, holdout, random_pixel, strip_loader
 from steel_defects.images import grey_level, standardise, write_image
-from steel_defects.rle import rle_decode, rle_encode
+from steel_defects.rle import rle_encode
 
 
 @pytest.fixture(scope="module")

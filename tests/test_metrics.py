@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.metrics import contingency_table
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score

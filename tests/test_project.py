@@ -283,3 +283,17 @@ def test_no_file_names_a_place_outside():
 def test_code_has_no_loose_ends():
     "No unused import, no undefined name."
     run("ruff", "check", "--quiet", "--output-format", "concise", "steel_defects", "tests", "nbs")
+
+
+def test_every_import_is_declared(root):
+    "A plain `pip install .` must bring all that the modules import at their top."
+    names = {"sklearn": "scikit-learn", "skimage": "scikit-image", "PIL": "pillow", "IPython": "ipywidgets"}  # ipywidgets brings IPython
+    ini = ConfigParser(delimiters=["="])
+    ini.read(root/"settings.ini")
+    declared = {re.split(r"[<>=]", r)[0].lower() for r in ini["DEFAULT"]["requirements"].split()}
+    for path in (root/"steel_defects").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            found = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in (f.split(".")[0] for f in found):
+                if name in sys.stdlib_module_names or name == "steel_defects": continue
+                assert names.get(name, name).lower() in declared, f"{path.name} imports {name}, which settings.ini does not require"

@@ -26,14 +26,14 @@ def test_table_holds_every_pixel_once(mask):
     for r in table.itertuples(): assert mask[r.top:r.bottom, r.left:r.right].sum() >= r.area
 
 
-@pytest.mark.parametrize("length, width", [(40, 1), (80, 5), (120, 9)])
+@pytest.mark.parametrize("length, width", [(40, 1), (60, 2), (80, 5), (90, 6), (120, 9)])
 @pytest.mark.parametrize("turned", [False, True])
 def test_bars(length, width, turned):
     bar = np.zeros((160, 160), bool)
     bar[20:20+length, 30:30+width] = True
     found = length_and_width(bar.T if turned else bar)
     assert found[0] == pytest.approx(length, abs=width/2+1)  # the skeleton ends half a width before the bar, give or take a pixel
-    assert found[1] == pytest.approx(width, abs=1.2)
+    assert found[1] == pytest.approx(width, abs=.6)
 
 
 def test_contrast_is_measured_against_steel_only():
