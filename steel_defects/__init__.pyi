@@ -44,9 +44,11 @@ from .metrics import (
 )
 from . import decision as decision
 from .decision import (
-    AREAS as AREAS, Decision as Decision, choose_decision as choose_decision, decide as decide,
-    default_decision as default_decision, quantise as quantise, read_decision as read_decision,
-    threshold_counts as threshold_counts, write_decision as write_decision,
+    AREAS as AREAS, Decision as Decision, THRESHOLDS as THRESHOLDS, area_counts as area_counts,
+    best_decision as best_decision, choose_decision as choose_decision, decide as decide,
+    decision_scores as decision_scores, default_decision as default_decision, plateau_middle as plateau_middle,
+    quantise as quantise, read_decision as read_decision, threshold_counts as threshold_counts,
+    write_decision as write_decision,
 )
 from . import catalog as catalog
 from .catalog import (
@@ -93,8 +95,9 @@ from .predict import (
 )
 from . import run as run
 from .run import (
-    PROTOCOL as PROTOCOL, crossed_decisions as crossed_decisions, finish_run as finish_run,
-    found_catalog as found_catalog, loss_name as loss_name, train_run as train_run, write_scores as write_scores,
+    PROTOCOL as PROTOCOL, catalog_digest as catalog_digest, crossed_decisions as crossed_decisions,
+    finish_run as finish_run, found_catalog as found_catalog, loss_name as loss_name, train_run as train_run,
+    write_scores as write_scores,
 )
 from . import report as report
 from .report import (

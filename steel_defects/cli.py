@@ -172,7 +172,7 @@ def evaluate(labels:Path,                # A label table, or a folder in any rea
     write_scores(json, score_catalog(truth, rows), truth, protocol)
     _scores(read_json(json))
 
-# %% ../nbs/32_cli.ipynb #66734821
+# %% ../nbs/32_cli.ipynb #2e3b7470
 def report_run(run:str|Path, # Run folder
     images:str|Path|None=None, # Image folder; None: where the run was trained
 )->Path:                     # The page
@@ -186,7 +186,7 @@ def report_run(run:str|Path, # Run folder
     found = read_severstal(run/"found.csv", folder, classes=truth.classes, image_ids=truth.ids)
     pairs = ((read_probabilities(run/"probabilities"/f"{i}.npz"), truth.stack(i)) for i in truth.ids)
     return write_page(run/"report.html", title=f"Run {run.resolve().name}", truth=truth, found=found, history=pd.read_csv(run/"history.csv"),
-                      pairs=pairs, decision=read_decision(run/"decision.json"), config=config, note=read_json(run/"scores.json")["protocol"])
+                      pairs=pairs, decision=read_decision(run/"decision.json"), config=config, note=f"{read_json(run/'scores.json')['protocol']}.")
 
 # %% ../nbs/32_cli.ipynb #5231b688
 @command
@@ -223,7 +223,7 @@ def write_overlays(folder:str|Path, # Folder to write
         picture = plot_strip(truth.image(i), truth.stack(i), found.stack(i), classes=truth.classes, title=i)
         with replacing((Path(folder)/i).with_suffix(".png")) as part: picture.savefig(part, dpi=100)
 
-# %% ../nbs/32_cli.ipynb #838f13b2
+# %% ../nbs/32_cli.ipynb #07403861
 @command
 def demo(*,
     out:Path=Path("demo"),                 # Folder to write
@@ -241,7 +241,7 @@ def demo(*,
     write_scores(out/"scores.json", table, truth, protocol)
     pairs = ((read_probabilities(out/"probabilities"/f"{i}.npz"), truth.stack(i)) for i in truth.ids)
     write_page(out/"report.html", title="steel_defects demo", truth=truth, found=found, table=table, history=pd.read_csv(out/"run"/"history.csv"),
-               pairs=pairs, decision=model.decision, config=read_json(out/"run"/"config.json"), note=protocol)
+               pairs=pairs, decision=model.decision, config=read_json(out/"run"/"config.json"), note=f"{protocol}.")
     write_overlays(out/"overlays", truth, found)
     _scores(read_json(out/"scores.json"))
     _say(f"open {out/'report.html'}; one picture a strip is in {out/'overlays'}")
