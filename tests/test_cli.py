@@ -44,7 +44,7 @@ def test_strips_are_a_catalog(work):
 
 def test_run_folder_is_whole(work):
     assert {p.name for p in (work/"run").iterdir()} == {"checkpoints", "config.json", "history.csv", "model.safetensors", "decision.json", "found.csv",
-                                                         "truth.csv", "truth.json", "scores.json", "report.html"}
+                                                         "truth.csv", "truth.json", "scores.json", "probabilities", "report.html"}
     assert len(pd.read_csv(work/"run"/"history.csv")) == 2
     config = json.loads((work/"run"/"config.json").read_text())
     assert config["train"]["epochs"] == 2 and config["recipe"]["size"] == [64, 64]
