@@ -40,7 +40,7 @@ def test_all_empty_keeps_the_truth(truth, found):
     table = score_catalog(truth, found)
     floor = all_empty(table)
     assert (floor.fn == table.tp+table.fn).all() and (floor[["tp", "fp"]] == 0).all().all()
-    assert (floor[["tp", "fp", "fn", "tn"]].sum(1) == table[["tp", "fp", "fn", "tn"]].sum(1)).all()
+    assert (floor[["tp", "fp", "fn", "tn"]].sum(axis=1) == table[["tp", "fp", "fn", "tn"]].sum(axis=1)).all()
 
 
 def test_a_class_nobody_bears_has_no_score(truth):
