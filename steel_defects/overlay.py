@@ -96,7 +96,7 @@ def outcome_masks(truth:np.ndarray, # Labelled pixels, bool (..., H, W)
     if truth.shape != found.shape: raise ValueError(f"truth has shape {truth.shape} and prediction {found.shape}: they must be alike")
     return {"found": truth & found, "missed": truth & ~found, "false": found & ~truth}
 
-# %% ../nbs/03_overlay.ipynb #99578e39
+# %% ../nbs/03_overlay.ipynb #d0d15b37
 def compare_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     truth:np.ndarray,              # Labelled pixels, bool (C, H, W)
     found:np.ndarray,              # Predicted pixels, bool (C, H, W)
@@ -109,5 +109,5 @@ def compare_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     for t, f, rim, c in zip(truth, found, contours(truth), classes):
         for name, mask in outcome_masks(t, f).items():
             _paint(rgb, mask & pattern_mask(OUTCOMES[name], mask.shape, period=8), c.color, opacity if name == "found" else .95)
-        _paint(rgb, rim, c.color, .9)
+        _paint(rgb, rim & (f | pattern_mask(OUTCOMES["missed"], f.shape, period=8)), c.color, .9)
     return rgb
