@@ -22,8 +22,9 @@ from .overlay import (
 )
 from . import images as images
 from .images import (
-    ENDINGS as ENDINGS, clahe as clahe, flat_field as flat_field, grey_level as grey_level, image_size as image_size,
-    list_images as list_images, read_image as read_image, standardise as standardise, write_image as write_image,
+    ENDINGS as ENDINGS, clahe as clahe, flat_field as flat_field, grey_level as grey_level, image_path as image_path,
+    image_size as image_size, list_images as list_images, read_image as read_image, standardise as standardise,
+    write_image as write_image,
 )
 from . import synth as synth
 from .synth import (
@@ -53,14 +54,22 @@ from .decision import (
 from . import catalog as catalog
 from .catalog import (
     Catalog as Catalog, balance as balance, co_occurrence as co_occurrence, download_severstal as download_severstal,
-    read_catalog as read_catalog, read_class_folders as read_class_folders, read_label_maps as read_label_maps,
-    read_mvtec as read_mvtec, read_severstal as read_severstal, region_areas as region_areas,
-    write_labels as write_labels, write_submission as write_submission,
+    read_severstal as read_severstal, region_areas as region_areas, write_labels as write_labels,
+    write_submission as write_submission,
 )
 from . import evaluate as evaluate
 from .evaluate import (
     SUMMARY as SUMMARY, add_scores as add_scores, all_empty as all_empty, score_catalog as score_catalog,
     summary as summary,
+)
+from . import coco as coco
+from .coco import (
+    read_coco as read_coco, rle_from_coco as rle_from_coco, rle_to_coco as rle_to_coco, write_coco as write_coco,
+)
+from . import layouts as layouts
+from .layouts import (
+    read_catalog as read_catalog, read_class_folders as read_class_folders, read_label_maps as read_label_maps,
+    read_mvtec as read_mvtec,
 )
 from . import dataset as dataset
 from .dataset import (
@@ -82,16 +91,17 @@ from .losses import (
 from . import train as train
 from .train import (
     TrainConfig as TrainConfig, best_precision as best_precision, ema_average as ema_average, fit as fit,
-    load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint, save_weights as save_weights,
+    in_main_process as in_main_process, load_checkpoint as load_checkpoint, locked as locked,
+    process_state as process_state, save_checkpoint as save_checkpoint, save_weights as save_weights,
     tensor_counts as tensor_counts, train_epoch as train_epoch, validate as validate,
 )
 from . import predict as predict
 from .predict import (
-    Model as Model, forward as forward, load_model as load_model, model_config as model_config,
-    predict_folder as predict_folder, predict_image as predict_image, probabilities as probabilities,
-    read_probabilities as read_probabilities, rows_of as rows_of, save_model as save_model,
-    tile_starts as tile_starts, tile_weight as tile_weight, validation_pairs as validation_pairs,
-    write_probabilities as write_probabilities,
+    Model as Model, forward as forward, gathered as gathered, load_model as load_model, model_config as model_config,
+    model_digest as model_digest, predict_folder as predict_folder, predict_image as predict_image,
+    probabilities as probabilities, read_probabilities as read_probabilities, rows_of as rows_of,
+    save_model as save_model, tile_starts as tile_starts, tile_weight as tile_weight,
+    validation_pairs as validation_pairs, write_probabilities as write_probabilities,
 )
 from . import run as run
 from .run import (

@@ -6,8 +6,9 @@
 __all__ = ['THRESHOLDS', 'AREAS', 'quantise', 'Decision', 'default_decision', 'decide', 'threshold_counts', 'area_counts',
            'plateau_middle', 'decision_scores', 'best_decision', 'choose_decision', 'write_decision', 'read_decision']
 
-# %% ../nbs/08_decision.ipynb #c3edb198
+# %% ../nbs/08_decision.ipynb #ca244a8f
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Iterable, Sequence
 import numpy as np
@@ -26,11 +27,12 @@ def quantise(probability:np.ndarray, # 0..1, float, any shape
         raise ValueError(f"probabilities run from {probability.min():.3g} to {probability.max():.3g}, not within 0..1: apply the sigmoid first")
     return np.floor(probability*255).astype(np.uint8)
 
-# %% ../nbs/08_decision.ipynb #a10a22e4
+# %% ../nbs/08_decision.ipynb #856245a2
 def _whole(value:float, # A threshold, an area or a gate
 )->int:                 # The same, as a whole number
     "Refuse what is not a whole number."
-    if int(value) != value: raise ValueError(f"{value} is not a whole number: a threshold is k of 0..255 (p = k/255), an area is in pixels")
+    if isinstance(value, bool) or not isinstance(value, Real) or value%1:
+        raise ValueError(f"{value} is not a whole number: a threshold is k of 0..255 (p = k/255), an area is in pixels")
     return int(value)
 
 # %% ../nbs/08_decision.ipynb #f5e7e513
@@ -150,14 +152,18 @@ def write_decision(path:str|Path, # The JSON file to write
     classes = [dict(id=i+1, threshold=k, min_area=a) for i, (k, a) in enumerate(zip(decision.thresholds, decision.min_areas))]
     return write_json(path, dict(format="decision", version=1, classes=classes, gate=decision.gate))
 
-# %% ../nbs/08_decision.ipynb #4a67ea68
+# %% ../nbs/08_decision.ipynb #417a41a3
 def read_decision(path:str|Path, # The JSON file to read
 )->Decision:                     # What it holds; `ValueError` names the file and what it lacks
     "Read a decision."
-    data = read_json(path)
+    data, remedy = read_json(path), "restore it or write it with write_decision"
+    if not isinstance(data, dict) or data.get("format", "decision") != "decision": raise ValueError(f"{path} is not a decision: {remedy}")
     try:
-        if data["version"] > 1: raise ValueError(f"{path} has version {data['version']}, newer than this package reads (1): update steel_defects")
+        if data["version"] > 1: raise ValueError(f"version {data['version']} is newer than this package reads (1): update steel_defects")
         classes = sorted(data["classes"], key=lambda c: c["id"])
-        if (ids := [c["id"] for c in classes]) != list(range(1, len(ids)+1)): raise ValueError(f"{path} has class ids {ids}: number them from 1 without a gap")
+        if (ids := [c["id"] for c in classes]) != list(range(1, len(ids)+1)) or not ids:
+            raise ValueError(f"class ids are {ids}: number them from 1 without a gap")
         return Decision(tuple(c["threshold"] for c in classes), tuple(c["min_area"] for c in classes), data.get("gate", 0))
-    except (KeyError, TypeError) as e: raise ValueError(f"{path} is not a decision (it lacks {e}): write it with write_decision") from e
+    except KeyError as e: raise ValueError(f"{path} is not a decision, it lacks {e}: {remedy}") from e
+    except TypeError as e: raise ValueError(f"{path} is not a decision ({e}): {remedy}") from e
+    except ValueError as e: raise ValueError(f"{path}: {e}") from e

@@ -30,7 +30,7 @@ TYPES = {o.name: o for o in (CRACK, INCLUSION, PATCH)}
 # %% ../nbs/02_defects.ipynb #c33f4691
 PATTERNS = "solid", "dots", "diagonal", "horizontal", "grid", "back-diagonal"
 
-# %% ../nbs/02_defects.ipynb #80c4d576
+# %% ../nbs/02_defects.ipynb #9b15b45f
 @dataclass(frozen=True)
 class DefectClass:
     "One class of a label table: its number, its name and how it is shown."
@@ -39,13 +39,21 @@ class DefectClass:
     type:DefectType   # The defect type it belongs to
     tint:float=0.     # -1..1: darker or lighter than the colour of the type
     pattern:str="solid" # One of `PATTERNS`, drawn into its fill
+    own_color:str|None=None # "#" and six hexadecimal digits; None: the colour of the type, tinted
     def __post_init__(self):
         if self.pattern not in PATTERNS: raise ValueError(f"class {self.id} has pattern {self.pattern!r}: use one of {', '.join(PATTERNS)}")
         if self.id < 1: raise ValueError(f"class {self.name!r} has id {self.id}: ClassIds are counted from 1")
+        if not isinstance(self.tint, (int, float)) or not -1 <= self.tint <= 1:
+            raise ValueError(f"class {self.id} has tint {self.tint!r}: use a number from -1 (darker) to 1 (lighter)")
+        if self.own_color is None: return
+        if not isinstance(self.own_color, str) or not re.fullmatch("#[0-9a-fA-F]{6}", self.own_color):
+            raise ValueError(f"class {self.id} has the colour {self.own_color!r}: write it as '#' and six hexadecimal digits, such as '#00b7c3'")
+        object.__setattr__(self, "own_color", self.own_color.lower())
 
     @property
     def color(self)->tuple[int, int, int]: # Red, green, blue, each 0..255
-        "The colour of the type, tinted."
+        "Its own colour, or that of its type, tinted."
+        if self.own_color: return tuple(bytes.fromhex(self.own_color[1:]))
         end = float(self.tint > 0)
         return tuple(round(255*(c+abs(self.tint)*(end-c))) for c in to_rgb(self.type.color))
 
@@ -68,35 +76,46 @@ _WORDS = {CRACK: r"crack|scratch|line|fissure|break|cut|bent", INCLUSION: r"incl
           PATCH: r""}
 _TINTS = 0., .35, -.35, .6, -.6
 
-# %% ../nbs/02_defects.ipynb #3dad92cd
+# %% ../nbs/02_defects.ipynb #bf520a6c
+def _looks(kinds:Iterable[DefectType], # The type of each class
+)->list[tuple[float, str]]:            # A tint and a pattern for each
+    "Keep classes of one type apart."
+    looks, seen = [], Counter()
+    for kind in kinds:
+        first, n = {CRACK: 0, INCLUSION: 1, PATCH: 3}[kind], seen[kind]
+        looks.append((_TINTS[n%len(_TINTS)], PATTERNS[(first+2*n)%len(PATTERNS)]))
+        seen[kind] += 1
+    return looks
+
+# %% ../nbs/02_defects.ipynb #a82ae665
+def _kind(name:str, # Name of a class
+)->DefectType:      # The type that its words tell
+    "Guess a type from a name."
+    return next(t for t, words in _WORDS.items() if re.search(words, name.lower()))
+
+# %% ../nbs/02_defects.ipynb #89ecd83d
 def classes_from_names(names:Sequence[str], # One name for each ClassId, in the order of the ids from 1
 )->tuple[DefectClass, ...]:                  # One class for each name
     "Make classes from the names of a data set, each with the type that its words tell."
-    classes, seen = [], Counter()
-    for i, name in enumerate(names):
-        kind = next(t for t, words in _WORDS.items() if re.search(words, name.lower()))
-        first = {CRACK: 0, INCLUSION: 1, PATCH: 3}[kind]
-        n = seen[kind]
-        classes.append(DefectClass(i+1, name, kind, _TINTS[n%len(_TINTS)], PATTERNS[(first+2*n)%len(PATTERNS)]))
-        seen[kind] += 1
-    return tuple(classes)
+    kinds = [_kind(name) for name in names]
+    return tuple(DefectClass(i+1, name, kind, *look) for i, (name, kind, look) in enumerate(zip(names, kinds, _looks(kinds))))
 
-# %% ../nbs/02_defects.ipynb #b162d463
+# %% ../nbs/02_defects.ipynb #d47c79b6
 def class_dicts(classes:Iterable[DefectClass], # Classes
-)->list[dict]:                                 # One plain dict each, fit for JSON
+)->list[dict]:                                 # One plain dict each, fit for JSON; "color" only where a class has its own
     "Turn classes into dicts."
-    return [dict(id=c.id, name=c.name, type=c.type.name, tint=c.tint, pattern=c.pattern) for c in classes]
+    own = lambda c: {"color": c.own_color} if c.own_color else {}
+    return [dict(id=c.id, name=c.name, type=c.type.name, tint=c.tint, pattern=c.pattern)|own(c) for c in classes]
 
-# %% ../nbs/02_defects.ipynb #dc6b0513
-def classes_from_dicts(dicts:Iterable[dict], # `id` and `name` each; `type`, `tint` and `pattern` if they are to be other than guessed
+# %% ../nbs/02_defects.ipynb #712bc32a
+def classes_from_dicts(dicts:Iterable[dict], # `id` and `name` each; `type`, `tint`, `pattern` and `color` if they are to be other than guessed
 )->tuple[DefectClass, ...]:                  # Classes with ids 1..C
     "Turn dicts, as `class_dicts` makes them or as a person writes them, into classes."
     dicts = sorted(dicts, key=lambda d: d["id"])
     if [d["id"] for d in dicts] != list(range(1, len(dicts)+1)):
         raise ValueError(f"class ids are {[d['id'] for d in dicts]}: number them from 1 without a gap")
-    classes = []
-    for d, guess in zip(dicts, classes_from_names([d["name"] for d in dicts])):
-        if d.get("type", "patch") not in TYPES: raise ValueError(f"class {d['id']} has type {d['type']!r}: use one of {', '.join(TYPES)}")
-        kind = TYPES[d["type"]] if "type" in d else guess.type
-        classes.append(DefectClass(d["id"], d["name"], kind, d.get("tint", guess.tint), d.get("pattern", guess.pattern)))
-    return tuple(classes)
+    for d in dicts:
+        if d.get("type", "patch") not in [*TYPES]: raise ValueError(f"class {d['id']} has type {d['type']!r}: use one of {', '.join(TYPES)}")
+    kinds = [TYPES[d["type"]] if "type" in d else _kind(d["name"]) for d in dicts]
+    return tuple(DefectClass(d["id"], d["name"], kind, d.get("tint", tint), d.get("pattern", pattern), d.get("color"))
+                 for d, kind, (tint, pattern) in zip(dicts, kinds, _looks(kinds)))

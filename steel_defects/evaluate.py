@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from .catalog import Catalog
 from .metrics import counts, dice, iou, precision, recall
 
-# %% ../nbs/10_evaluate.ipynb #17b8e8a3
+# %% ../nbs/10_evaluate.ipynb #1f033979
 def _check_pair(truth:Catalog, # Labels
     found:Catalog,             # Predictions
 )->None:
@@ -19,10 +19,11 @@ def _check_pair(truth:Catalog, # Labels
     missing, extra = set(truth.ids)-set(found.ids), set(found.ids)-set(truth.ids)
     if missing: raise ValueError(f"{len(missing)} labelled images have no prediction, such as {min(missing)}: predict them, or score a subset")
     if extra: raise ValueError(f"{len(extra)} predicted images have no label, such as {min(extra)}: label them, or score a subset")
-    if len(truth.classes) != len(found.classes):
-        raise ValueError(f"labels have {len(truth.classes)} classes and predictions {len(found.classes)}: use the class list of the labels for both")
+    names, others = [c.name for c in truth.classes], [c.name for c in found.classes]
+    if names != others: raise ValueError(f"labels have the classes {names} and predictions {others}: use the class list of the labels for both")
     for i in truth.ids:
-        if truth.shape(i) != found.shape(i): raise ValueError(f"{i} is {truth.shape(i)} in the labels and {found.shape(i)} in the prediction")
+        if truth.shape(i) != found.shape(i):
+            raise ValueError(f"{i} is {truth.shape(i)} in the labels and {found.shape(i)} in the prediction: predict the images that were labelled")
 
 # %% ../nbs/10_evaluate.ipynb #7ea8c57f
 def score_catalog(truth:Catalog, # Labels

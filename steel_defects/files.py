@@ -5,36 +5,83 @@
 # %% auto #0
 __all__ = ['replacing', 'write_json', 'read_json']
 
-# %% ../nbs/00_files.ipynb #cea99465
-import json, os
+# %% ../nbs/00_files.ipynb #fc633041
+import errno, json, os, shutil, threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-# %% ../nbs/00_files.ipynb #b9ea8a41
+# %% ../nbs/00_files.ipynb #8b596824
 @contextmanager
 def replacing(path:str|Path, # The file to make or to replace; its folder is made when missing
 )->Iterator[Path]:           # A path beside it, with the same ending, to write to
-    "Write a file under a temporary name in the same folder, and rename it once it is whole."
+    "Write a file under a temporary name in the same folder, and rename it once it is whole; `OSError` names the file."
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{os.getpid()}-{threading.get_ident():x}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK): raise PermissionError(errno.EACCES, "it is read-only", str(path))
         yield part
+        with open(part, "rb+") as f: os.fsync(f.fileno())
         os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    except Exception as e:
+        fault = _unwritten(path, e)
+        if fault is e: raise
+        raise fault from e
+    finally:
+        try: part.unlink(missing_ok=True)
+        except OSError: pass
 
-# %% ../nbs/00_files.ipynb #d8f00f6f
+# %% ../nbs/00_files.ipynb #a913cead
+_REMEDIES = {errno.ENOSPC: "free some space and run it again", errno.EDQUOT: "free some space and run it again",
+             errno.EFBIG: "raise the limit of file sizes or write less", errno.EISDIR: "this is a folder, name a file in it",
+             errno.ENOTDIR: "a file stands where a folder is wanted, choose another place",
+             errno.EEXIST: "a file stands where a folder is wanted, choose another place",
+             errno.EROFS: "choose a folder that you may write to", errno.ENAMETOOLONG: "choose a shorter name"}
+
+# %% ../nbs/00_files.ipynb #ea1a1f52
+def _unwritten(path:Path, # The file that was to be written
+    e:Exception,          # What went wrong
+)->Exception:             # The error to raise
+    "Say in one sentence why a file could not be written; an error of another kind is given back as it is."
+    number, place = getattr(e, "errno", None), getattr(e, "filename", None)
+    if not isinstance(e, OSError):
+        full = "No space left" in str(e) or shutil.disk_usage(path.parent).free < 2**20
+        if isinstance(e, (ValueError, TypeError, LookupError)) or not full: return e
+        e, number = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), errno.ENOSPC
+    ours = place is None or Path(str(place)) in (path, *path.parents) or Path(str(place)).name.startswith(".part-")
+    if not ours or "cannot be written (" in str(e): return e
+    remedy = _REMEDIES.get(number, "choose a folder that you may write to" if isinstance(e, PermissionError) else "check the folder and the disk")
+    return type(e)(f"{path} cannot be written ({' '.join(str(e.strerror or e).split())}): {remedy}")
+
+# %% ../nbs/00_files.ipynb #3165aba2
+def _json(path:str|Path, # The file it is for
+    data,                # Dicts, lists, strings, whole and finite numbers, None
+)->str:                  # Indented JSON
+    "Put data into JSON."
+    try: return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)+"\n"
+    except (ValueError, TypeError) as e: raise type(e)(f"{path} would not be JSON ({e}): write None for NaN, and plain lists and numbers") from e
+
+# %% ../nbs/00_files.ipynb #51cb0984
 def write_json(path:str|Path, # The file to write
-    data,                     # Dicts, lists, strings, numbers, None
+    data,                     # Dicts, lists, strings, whole and finite numbers, None
 )->Path:                      # The file that was written
     "Write `data` as indented JSON, whole or not at all."
-    with replacing(path) as part: part.write_text(json.dumps(data, indent=2, ensure_ascii=False)+"\n", encoding="utf-8")
+    text = _json(path, data)
+    with replacing(path) as part: part.write_text(text, encoding="utf-8")
     return Path(path)
 
-# %% ../nbs/00_files.ipynb #09c9579c
+# %% ../nbs/00_files.ipynb #a99d6516
+def _no_number(word:str, # NaN, Infinity or -Infinity
+):
+    "Refuse what Python takes for a number and JSON does not."
+    raise ValueError(f"it holds {word}")
+
+# %% ../nbs/00_files.ipynb #5f82436e
 def read_json(path:str|Path, # The file to read; `FileNotFoundError` when missing, `ValueError` when it is not JSON
 ):                           # What it holds
     "Read a JSON file."
-    try: return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as e: raise ValueError(f"{path} is not valid JSON ({e}): restore it or write it anew") from e
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f"there is no file {path}: check its name")
+    try: return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as e: raise ValueError(f"{path} is not valid JSON ({e}): restore it or write it anew") from e

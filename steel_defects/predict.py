@@ -4,26 +4,29 @@
 
 # %% auto #0
 __all__ = ['Model', 'model_config', 'save_model', 'load_model', 'tile_starts', 'tile_weight', 'forward', 'probabilities',
-           'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'predict_folder',
-           'validation_pairs']
+           'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'gathered', 'model_digest',
+           'predict_folder', 'validation_pairs']
 
-# %% ../nbs/24_predict.ipynb #0547b253
+# %% ../nbs/24_predict.ipynb #9ca237bc
+import hashlib, json, shutil, time, zipfile, zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 import numpy as np, pandas as pd, torch
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from tqdm.auto import tqdm
-from .catalog import Catalog
+from .catalog import Catalog, write_submission
 from .dataset import prepare
 from .decision import Decision, decide, default_decision, quantise, read_decision, write_decision
 from .defects import DefectClass, class_dicts, classes_from_dicts
 from .files import read_json, replacing, write_json
-from .images import list_images, read_image, standardise
+from .images import image_path, list_images, read_image, standardise
 from .rle import rle_encode
-from .train import best_precision, save_weights
+from .train import best_precision, in_main_process, locked, process_state, save_weights
 from .unet import UNet
 
 # %% ../nbs/24_predict.ipynb #efb2b571
@@ -55,7 +58,7 @@ def save_model(folder:str|Path, # Folder to write, made when missing
     write_json(folder/"config.json", model_config(model.net, model.classes, model.steps))
     return folder
 
-# %% ../nbs/24_predict.ipynb #4879a20e
+# %% ../nbs/24_predict.ipynb #6951d9fd
 def load_model(folder:str|Path, # A run folder, or any folder with the three files
     *,
     device:str|None=None,       # Where to put it; None: a GPU where there is one, else the CPU
@@ -64,15 +67,18 @@ def load_model(folder:str|Path, # A run folder, or any folder with the three fil
     folder = Path(folder)
     if not (folder/"model.safetensors").is_file(): raise FileNotFoundError(f"{folder} holds no model.safetensors: train first, or name another run folder")
     config = read_json(folder/"config.json")
-    if config.get("network") != "UNet" or config.get("version", 0) > 1:
+    if not isinstance(config, dict) or config.get("network") != "UNet" or config.get("version", 0) > 1:
         raise ValueError(f"{folder}/config.json describes no UNet of version 1: update steel_defects, or load the weights into your own module")
-    net = UNet(**config["unet"])
+    try: net, classes, steps = UNet(**config["unet"]), classes_from_dicts(config["classes"]), tuple(config["steps"])
+    except (KeyError, TypeError, ValueError) as e: raise ValueError(f"{folder}/config.json does not describe a model ({e}): restore it from the run it came from") from e
     try: net.load_state_dict(load_file(folder/"model.safetensors"))
-    except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder}/model.safetensors is damaged or of another network than config.json: {e}") from e
-    classes = classes_from_dicts(config["classes"])
+    except (SafetensorError, RuntimeError) as e:
+        raise ValueError(f"{folder}/model.safetensors is damaged or of another network than config.json ({str(e).splitlines()[0]}): restore both from one run") from e
     decision = read_decision(folder/"decision.json") if (folder/"decision.json").is_file() else default_decision(len(classes))
-    net.to(device or ("cuda" if torch.cuda.is_available() else "cpu"), memory_format=torch.channels_last)
-    return Model(net, classes, decision, tuple(config["steps"]))
+    if not len(decision.thresholds) == len(classes) == net.config["classes"]:
+        raise ValueError(f"{folder} has {len(decision.thresholds)} thresholds, {len(classes)} classes and {net.config['classes']} channels: restore its files from one run")
+    net.to(device or (process_state().device if torch.cuda.is_available() else "cpu"), memory_format=torch.channels_last)
+    return Model(net, classes, decision, steps)
 
 # %% ../nbs/24_predict.ipynb #9e0b01b0
 def tile_starts(length:int, # Pixels along one axis
@@ -154,28 +160,114 @@ def write_probabilities(path:str|Path, # File to write, ending in .npz
     with replacing(path) as part: np.savez_compressed(part, probability=probability)
     return Path(path)
 
-# %% ../nbs/24_predict.ipynb #1c357a6c
+# %% ../nbs/24_predict.ipynb #f3756e1e
 def read_probabilities(path:str|Path, # A file of `write_probabilities`
 )->np.ndarray:                        # Stored probabilities, uint8 (C, H, W)
     "Read the stored probabilities of one image."
-    with np.load(path, allow_pickle=False) as file: return file["probability"]
+    if not Path(path).is_file(): raise FileNotFoundError(f"there are no stored probabilities {path}: predict with a folder for them")
+    try:
+        with np.load(path, allow_pickle=False) as file: return file["probability"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
+        raise ValueError(f"{path} holds no stored probabilities ({' '.join(str(e).split())}): remove it and predict again") from e
 
-# %% ../nbs/24_predict.ipynb #a00d0648
+# %% ../nbs/24_predict.ipynb #4206528b
+def gathered(function:Callable, # From an item to a result that can be pickled
+    items:Sequence,             # What to go through
+    *,
+    desc:str,                   # Word beside the progress bar
+    unit:str="image",           # What an item is
+)->list:                        # Results of all items, in order, in every process
+    "Apply a function to every item, shared among the processes there are."
+    state = process_state()
+    quiet = {} if state.is_main_process else dict(disable=True)
+    with state.split_between_processes(list(items)) as mine: results = [function(o) for o in tqdm(mine, desc=desc, unit=unit, **quiet)]
+    return gather_object(results)
+
+# %% ../nbs/24_predict.ipynb #7e37da33
+def model_digest(model:Model, # Network, classes, preprocessing, decision
+)->str:                       # 16 hexadecimal digits, other for any other weight, class, step or decision
+    "Digest a model."
+    digest = hashlib.sha256(repr((model.classes, model.steps, model.decision)).encode())
+    for name, v in sorted(model.net.state_dict().items()):
+        digest.update(name.encode()+v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+# %% ../nbs/24_predict.ipynb #4f95351e
+def _found_before(part:Path, # Folder of an interrupted prediction
+    about:dict,              # Model and settings, as JSON keeps them
+)->dict[str, dict]:          # ImageId: when the image was changed, and its rows
+    "Read what an interrupted prediction has found; a line that was cut off is left out."
+    if not (part/"about.json").is_file(): write_json(part/"about.json", about)
+    if read_json(part/"about.json") != about:
+        raise ValueError(f"{part} holds an interrupted prediction of another model, folder or setting: remove it, or write to another file")
+    lines = (line for path in sorted(part.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").split("\n")[:-1])
+    return {o["ImageId"]: o for o in map(json.loads, lines)}
+
+# %% ../nbs/24_predict.ipynb #48a34022
+def _predict_one(model:Model, # Network, classes, preprocessing, decision
+    folder:Path,              # Image folder
+    image_id:str,             # ImageId
+    store:Path|None,          # Folder for the stored probabilities
+    tile_args:dict,           # Of `probabilities`
+)->list[str]:                 # Run-length text of each class
+    "Find the defects of one image file."
+    image = read_image(folder/image_id)
+    try: p = probabilities(model, image, **tile_args)
+    except ValueError as e: raise ValueError(f"{folder/image_id}: {e}") from e
+    if store is not None: write_probabilities(store/f"{image_id}.npz", p)
+    return [text for *_, text in rows_of(image_id, decide(p, model.decision))]
+
+# %% ../nbs/24_predict.ipynb #60a10108
+def _predict_on(model:Model,  # Network, classes, preprocessing, decision
+    folder:Path,              # Image folder
+    ids:list[str],            # ImageIds
+    store:Path|None,          # Folder for the stored probabilities
+    part:Path,                # Folder of the unfinished prediction
+    before:dict[str, dict],   # From `_found_before`
+    tile_args:dict,           # Of `probabilities`
+)->list[list[str]]:           # Run-length text of each class, image by image
+    "Find what has not been found before, and write down each image as it is done."
+    with open(part/f"{time.time_ns()}-{process_state().process_index}.jsonl", "a", encoding="utf-8") as file:
+        def one(i):
+            changed = (folder/i).stat().st_mtime_ns if (folder/i).is_file() else None
+            known = before.get(i)
+            if known and known["changed"] == changed and (store is None or (store/f"{i}.npz").is_file()): return known["found"]
+            found = _predict_one(model, folder, i, store, tile_args)
+            file.write(json.dumps(dict(ImageId=i, changed=changed, found=found))+"\n")
+            file.flush()
+            return found
+        return gathered(one, ids, desc="predicting")
+
+# %% ../nbs/24_predict.ipynb #26420f87
+def _sweep(out:Path,  # The table
+    store:Path|None,  # Folder for the stored probabilities
+)->None:
+    "Remove what killed processes were writing."
+    for path in (*out.parent.glob(f".part-*-{out.name}"), *(store.rglob(".part-*") if store else ())): path.unlink(missing_ok=True)
+
+# %% ../nbs/24_predict.ipynb #3863896a
 def predict_folder(model:Model,        # Network, classes, preprocessing, decision
     folder:str|Path,                   # Image folder, with its subfolders
     *,
     ids:Sequence[str]|None=None,       # Only these images; None: all
     store:str|Path|None=None,          # Folder for the stored probabilities, a file an image
+    out:str|Path|None=None,            # Table to write; an interrupted prediction then goes on where it stopped
     **tile_args,                       # `tile`, `overlap`, `flips` of `probabilities`
 )->pd.DataFrame:                       # ImageId, ClassId, EncodedPixels: a row per image and class
     "Find the defects of every image of a folder."
-    ids, rows = list_images(folder) if ids is None else list(ids), []
+    folder, store, ids = Path(folder), store and Path(store), list_images(folder) if ids is None else list(ids)
     if not ids: raise ValueError(f"{folder} holds no image: name the folder the images are in")
-    for image_id in tqdm(ids, desc="predicting", unit="image"):
-        p = probabilities(model, read_image(Path(folder)/image_id), **tile_args)
-        if store is not None: write_probabilities(Path(store)/f"{image_id}.npz", p)
-        rows += rows_of(image_id, decide(p, model.decision))
-    return pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"])
+    for i in ids: image_path(folder, i) # refuses a path that leads out of the folder
+    if len(set(ids)) < len(ids): raise ValueError(f"{max(ids, key=ids.count)} is asked for twice: name each image once")
+    table = lambda found: pd.DataFrame([(i, n+1, t) for i, texts in zip(ids, found) for n, t in enumerate(texts)], columns=["ImageId", "ClassId", "EncodedPixels"])
+    if out is None: return table(gathered(lambda i: _predict_one(model, folder, i, store, tile_args), ids, desc="predicting"))
+    part = Path(f"{out}.partial")
+    about = json.loads(json.dumps(dict(model=model_digest(model), images=str(folder.resolve()), **tile_args)))
+    with ExitStack() as held:
+        in_main_process(lambda: (held.enter_context(locked(part)), _found_before(part, about)))
+        rows = table(_predict_on(model, folder, ids, store, part, _found_before(part, about), tile_args))
+        in_main_process(lambda: (write_submission(rows, out), _sweep(Path(out), store), shutil.rmtree(part, ignore_errors=True)))
+    return rows
 
 # %% ../nbs/24_predict.ipynb #41c700a7
 def validation_pairs(model:Model,  # Network, classes, preprocessing

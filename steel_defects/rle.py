@@ -5,39 +5,50 @@
 # %% auto #0
 __all__ = ['rle_runs', 'rle_decode', 'rle_encode', 'rle_area', 'rle_faults']
 
-# %% ../nbs/01_rle.ipynb #56fffcd9
-import warnings
+# %% ../nbs/01_rle.ipynb #bcb9d650
+import re
 from typing import Mapping
 import numpy as np, pandas as pd
 
-# %% ../nbs/01_rle.ipynb #9e2c17f0
+# %% ../nbs/01_rle.ipynb #ea869ddc
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+# %% ../nbs/01_rle.ipynb #a37529ea
+def _numbers(text:str,   # Run-length text
+)->np.ndarray|None:      # Its numbers, int64, or None when it holds something else
+    "Read whole numbers apart by spaces; one beyond 64 bits becomes the largest."
+    if not text.isascii() or text.encode().translate(None, b"0123456789 "):
+        words = text.split()
+        if not all(map(_WHOLE.fullmatch, words)): return None
+        text = " ".join(words)
+    return np.fromstring(text, np.int64, sep=" ") if text.strip() else np.zeros(0, np.int64)
+
+# %% ../nbs/01_rle.ipynb #c2998161
 def _fault(values:np.ndarray, # Numbers of a text, int64
     size:int|None,            # Pixels of the image
 )->str:                       # What is wrong, empty when nothing is
     "Say in words what is wrong with the numbers of a run-length text."
     if len(values)%2: return f"it has {len(values)} numbers, and start and length come in pairs"
+    if not len(values): return ""
     starts, lengths = values[::2], values[1::2]
-    if (values == np.iinfo(np.int64).max).any(): return "it holds a number too large for 64 bits"
+    largest = np.iinfo(np.int64).max
+    if values.max() == largest or values.min() == -largest-1: return "it holds a number too large for 64 bits"
     if (bad := starts < 1).any(): return f"start {starts[bad][0]} is not allowed, pixels are counted from 1"
     if (bad := lengths < 1).any(): return f"length {lengths[bad][0]} is not allowed, a run has at least one pixel"
-    if (bad := starts > np.iinfo(np.int64).max-lengths).any(): return f"the run at {starts[bad][0]} ends beyond 64 bits"
+    if (bad := starts > largest-lengths).any(): return f"the run at {starts[bad][0]} ends beyond 64 bits"
     ends = starts+lengths
     if (bad := starts[1:] < starts[:-1]).any(): return f"start {starts[1:][bad][0]} comes after a larger one, starts must ascend"
     if (bad := starts[1:] < ends[:-1]).any(): return f"the run at {starts[1:][bad][0]} overlaps the one before it"
-    if size is not None and len(ends) and ends[-1]-1 > size: return f"the run at {starts[-1]} ends at pixel {ends[-1]-1} of {size}"
+    if size is not None and ends[-1]-1 > size: return f"the run at {starts[-1]} ends at pixel {ends[-1]-1} of {size}"
     return ""
 
-# %% ../nbs/01_rle.ipynb #6f444fb2
+# %% ../nbs/01_rle.ipynb #c4754353
 def rle_runs(text:str,   # Run-length text, "" for no pixel
     size:int|None=None,  # Pixels of the image, to check that no run passes its end
 )->tuple[np.ndarray, np.ndarray]: # Starts counted from 0 and lengths, int64 (R,) each
     "Read run-length text into starts and lengths; `ValueError` says which rule it breaks."
     if not isinstance(text, str): raise TypeError(f"run-length text must be a string, not {type(text).__name__}: use '' for an empty mask")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try: values = np.fromstring(text, np.int64, sep=" ") if text.strip() else np.zeros(0, np.int64)
-        except (ValueError, DeprecationWarning): values = None
-    if values is not None and len(values) != len(text.split()): values = None
+    values = _numbers(text)
     fault = "it holds something that is not a whole number" if values is None else _fault(values, size)
     if fault: raise ValueError(f"run-length text {text[:40]!r}: {fault}")
     return values[::2]-1, values[1::2]
@@ -74,14 +85,15 @@ def rle_area(text:str, # Run-length text
     "Count the pixels of run-length text without decoding it."
     return int(rle_runs(text)[1].sum())
 
-# %% ../nbs/01_rle.ipynb #1cef37db
+# %% ../nbs/01_rle.ipynb #ce2be329
 def rle_faults(table:pd.DataFrame, # Columns ImageId, ClassId, EncodedPixels; one row per line of the file
     shapes:Mapping[str,tuple[int,int]], # Rows and columns of each ImageId
 )->pd.DataFrame:                   # Columns row (line in the file, header = 1), ImageId, ClassId, fault
     "List the rows of a label table whose run-length text breaks a rule."
     faults = []
     for row, image_id, class_id, text in zip(range(2, len(table)+2), table.ImageId, table.ClassId, table.EncodedPixels):
-        height, width = shapes[image_id]
-        try: rle_runs(text, height*width)
+        try:
+            if image_id not in shapes: raise ValueError(f"the size of {image_id!r} is not known")
+            rle_runs(text, shapes[image_id][0]*shapes[image_id][1])
         except (ValueError, TypeError) as e: faults.append((row, image_id, class_id, str(e)))
     return pd.DataFrame(faults, columns=["row", "ImageId", "ClassId", "fault"])

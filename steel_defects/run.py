@@ -6,13 +6,13 @@
 __all__ = ['PROTOCOL', 'found_catalog', 'crossed_decisions', 'finish_run', 'write_scores', 'loss_name', 'catalog_digest',
            'train_run']
 
-# %% ../nbs/25_run.ipynb #2a74088e
-import hashlib, re
+# %% ../nbs/25_run.ipynb #e84639b8
+import hashlib, re, warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Sequence
 import numpy as np, pandas as pd, torch
-from tqdm.auto import tqdm
 from .catalog import Catalog, write_labels, write_submission
 from .dataset import augmentation, crop_loader, strip_loader
 from .decision import Decision, best_decision, decide, decision_scores, write_decision
@@ -20,8 +20,8 @@ from .defects import class_dicts
 from .evaluate import score_catalog, summary
 from .files import write_json
 from .losses import bce_dice
-from .predict import Model, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
-from .train import TrainConfig, fit
+from .predict import Model, gathered, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
+from .train import TrainConfig, fit, in_main_process, locked, process_state
 from .unet import UNet
 
 # %% ../nbs/25_run.ipynb #76164274
@@ -45,23 +45,28 @@ def crossed_decisions(scores:Sequence, # From `decision_scores`, one per image
 # %% ../nbs/25_run.ipynb #22e455d3
 PROTOCOL = "validation images; weights chosen by their mean Dice over the set; each half is judged by the decision chosen on the other half"
 
-# %% ../nbs/25_run.ipynb #79f73390
+# %% ../nbs/25_run.ipynb #82b0a08e
 def finish_run(out:Path,  # Run folder with weights
     valid:Catalog,        # Validation images
+    *,
+    device:str|None=None, # Where to predict; None: a GPU where there is one, else the CPU
 )->Model:                 # The model with its decision
     "Choose the decision of a trained model and score it; writes probabilities/, decision.json, found.csv, truth.csv and scores.json."
-    model, scores = load_model(out), []
-    for i in tqdm(valid.ids, desc="validation", unit="image"):
+    model, stored = load_model(out, device=device), lambda i: out/"probabilities"/f"{i}.npz"
+    def scored(i):
         p = probabilities(model, valid.image(i))
-        write_probabilities(out/"probabilities"/f"{i}.npz", p)
-        scores.append(decision_scores(p, valid.stack(i)))
+        write_probabilities(stored(i), p)
+        return decision_scores(p, valid.stack(i))
+    scores = gathered(scored, valid.ids, desc="validation")
     crossed, model.decision = crossed_decisions(scores), best_decision(scores)
-    rows = [r for i, d in zip(valid.ids, crossed) for r in rows_of(i, decide(read_probabilities(out/"probabilities"/f"{i}.npz"), d))]
-    rows = pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"])
-    write_labels(valid, out/"truth.csv")
-    write_submission(rows, out/"found.csv")
-    write_scores(out/"scores.json", score_catalog(valid, found_catalog(valid, rows)), valid, PROTOCOL)
-    write_decision(out/"decision.json", model.decision)
+    def write():
+        rows = [r for i, d in zip(valid.ids, crossed) for r in rows_of(i, decide(read_probabilities(stored(i)), d))]
+        rows = pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"])
+        write_labels(valid, out/"truth.csv")
+        write_submission(rows, out/"found.csv")
+        write_scores(out/"scores.json", score_catalog(valid, found_catalog(valid, rows)), valid, PROTOCOL)
+        write_decision(out/"decision.json", model.decision)
+    in_main_process(write)
     return model
 
 # %% ../nbs/25_run.ipynb #43881f66
@@ -93,7 +98,7 @@ def catalog_digest(catalog:Catalog, # Images and labels
     text = catalog.images.to_csv(index=False)+catalog.labels.to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-# %% ../nbs/25_run.ipynb #ef29d6a2
+# %% ../nbs/25_run.ipynb #69ab1ea0
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -114,6 +119,9 @@ def train_run(train:Catalog,   # Images to learn from
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
     if both := set(train.ids) & set(valid.ids): raise ValueError(f"{len(both)} images are in training and validation, such as {min(both)}: part them")
     if class_dicts(train.classes) != class_dicts(valid.classes): raise ValueError("training and validation have different classes: read both with the same class list")
+    never, process = [c.label for c, n in zip(train.classes, train.presence().sum()) if n == 0], process_state(config.cpu, anew=True)
+    if never and process.is_main_process:
+        warnings.warn(f"no training image bears {', '.join(never)}: the network learns to leave that out; label some, or take the class away")
     parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in (("train", train), ("valid", valid))}
     data = dict(data=dict(images=str(valid.folder.resolve()))) if valid.folder else {}
     torch.manual_seed(config.seed)
@@ -122,5 +130,7 @@ def train_run(train:Catalog,   # Images to learn from
     loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, crops=crops, steps=steps, seed=config.seed)
     recipe = dict(size=list(size), batch=batch, crops=len(loader.dataset), strength=strength, loss=loss_name(loss))
     told = dict(model_config(net, train.classes, steps), recipe=recipe, images=parts, **{**data, **(about or {})})
-    fit(net, loader, strip_loader(valid, steps=steps), loss=loss, out=out, config=config, about=told, callbacks=callbacks)
-    return finish_run(Path(out), valid)
+    with ExitStack() as held:
+        in_main_process(lambda: held.enter_context(locked(out)))
+        fit(net, loader, strip_loader(valid, steps=steps), loss=loss, out=out, config=config, about=told, callbacks=callbacks)
+        return finish_run(Path(out), valid, device="cpu" if config.cpu else None)

@@ -4,25 +4,28 @@
 
 # %% auto #0
 __all__ = ['TrainConfig', 'best_precision', 'ema_average', 'tensor_counts', 'validate', 'save_checkpoint', 'load_checkpoint',
-           'save_weights', 'train_epoch', 'fit']
+           'locked', 'save_weights', 'train_epoch', 'process_state', 'in_main_process', 'fit']
 
-# %% ../nbs/23_train.ipynb #bcd82b04
-import json, shutil, time
+# %% ../nbs/23_train.ipynb #6731130d
+import io, json, os, pickle, shutil, time, warnings
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Iterable, Iterator, Sequence
 import numpy as np, pandas as pd, torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
-from safetensors.torch import load_file, save_file
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import broadcast, broadcast_object_list, gather_object, set_seed
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from .files import read_json, replacing, write_json
 from .metrics import dice, iou
 
-# %% ../nbs/23_train.ipynb #4e187dc4
+# %% ../nbs/23_train.ipynb #a0f1e9ab
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Everything about data and model is settled before."
@@ -36,6 +39,11 @@ class TrainConfig:
     seed:int=0               # For weights drawn in training (dropout) and shuffling
     precision:str="auto"     # "auto", "no" (float32) or "bf16"
     cpu:bool=False           # Stay on the CPU even where there is a GPU
+    def __post_init__(self):
+        limits = dict(epochs=(1, 10**9), lr=(1e-12, 1e3), warmup=(0, 1), ema=(0, .999999), clip=(1e-12, float("inf")), patience=(0, 10**9))
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high: raise ValueError(f"{name} is {getattr(self, name)}: take a value between {low} and {high}")
+        if self.precision not in ("auto", "no", "bf16"): raise ValueError(f"precision is {self.precision!r}: take 'auto', 'no' or 'bf16'")
 
 # %% ../nbs/23_train.ipynb #35b163d0
 def best_precision(cpu:bool=False, # Look at the CPU even where there is a GPU
@@ -65,21 +73,23 @@ def tensor_counts(logits:Tensor, # (B, C, H, W)
     tp, n, there = ((a).sum((-2, -1)) for a in (found & true, found, true))
     return torch.stack([tp, n-tp, there-tp, true.shape[-2]*true.shape[-1]-n-there+tp], -1)
 
-# %% ../nbs/23_train.ipynb #654e70bc
+# %% ../nbs/23_train.ipynb #f11375a5
 @torch.no_grad()
 def validate(model:nn.Module, # In any mode; left in eval mode
     loader:Iterable,          # Batches (images, masks) on the device of the model
     loss:Callable,            # From logits and masks to a scalar
-)->tuple[float, np.ndarray]:  # Mean loss over batches; counts int64 (N, C, 4)
+    *,
+    gather:Callable|None=None, # Where several processes share the loader: `Accelerator.gather_for_metrics`
+)->tuple[float, np.ndarray]:  # Mean loss over images; counts int64 (N, C, 4), in the order of the loader
     "Run a model over a validation loader."
     model.eval()
     losses, parts = [], []
     for x, y in loader:
         logits = model(x)
-        losses.append(loss(logits, y.float()).item())
-        parts.append(tensor_counts(logits, y).cpu().numpy())
+        scores = loss(logits, y.float()).expand(len(x)), tensor_counts(logits, y)
+        for kept, score in zip((losses, parts), scores if gather is None else gather(scores)): kept.append(score.cpu().numpy())
     if not parts: raise ValueError("the validation loader is empty: hold some images back, or pass None")
-    return float(np.mean(losses)), np.concatenate(parts)
+    return float(np.concatenate(losses).mean(dtype=np.float64)), np.concatenate(parts)
 
 # %% ../nbs/23_train.ipynb #5b962404
 def _row(epoch:int,       # Number of the epoch, from 1
@@ -100,35 +110,52 @@ def _row(epoch:int,       # Number of the epoch, from 1
         row |= {f"dice_{i+1}": float(v) for i, v in enumerate(d)}
     return row | dict(seconds=seconds)
 
-# %% ../nbs/23_train.ipynb #ddffe738
+# %% ../nbs/23_train.ipynb #0e292bfc
 def save_checkpoint(out:Path, # Run folder
     step:int,                 # Steps so far
     state:dict,               # State dicts and plain values
     keep:int=2,               # Checkpoints that stay
 )->None:
     "Write a checkpoint and remove old ones."
-    with replacing(Path(out)/"checkpoints"/f"{step:08d}"/"state.pt") as part: torch.save(state, part)
+    torch.save(state, whole := io.BytesIO())
+    with replacing(Path(out)/"checkpoints"/f"{step:08d}"/"state.pt") as part: part.write_bytes(whole.getbuffer())
     for old in sorted((Path(out)/"checkpoints").glob("*/state.pt"))[:-keep]:
         shutil.rmtree(old.parent)
 
-# %% ../nbs/23_train.ipynb #2ab59358
+# %% ../nbs/23_train.ipynb #e1a546e7
 def load_checkpoint(out:Path, # Run folder
-)->dict|None:                 # The newest state that is complete, or None
-    "Read the newest complete checkpoint of a run."
-    for path in sorted((Path(out)/"checkpoints").glob("*/state.pt"), reverse=True):
-        return torch.load(path, map_location="cpu", weights_only=True)
+)->dict|None:                 # The newest state that is complete, or None where there is no checkpoint
+    "Read the newest complete checkpoint of a run; a damaged one is passed over with a warning, `ValueError` when all are."
+    paths = sorted((Path(out)/"checkpoints").glob("*/state.pt"), reverse=True)
+    for path in paths:
+        try: return torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as e:
+            warnings.warn(f"{path} cannot be read ({str(e).splitlines()[0][:80] if str(e) else type(e).__name__}): the checkpoint before it is taken")
+    if paths: raise ValueError(f"{out}/checkpoints holds no checkpoint that can be read: remove that folder to train anew")
 
-# %% ../nbs/23_train.ipynb #6dbbf20a
+# %% ../nbs/23_train.ipynb #94463314
+@contextmanager
+def locked(folder:str|Path, # A folder, made when missing
+)->Iterator[None]:
+    "Keep a folder to this process; `ValueError` when another process has it."
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(folder)/".lock", is_singleton=True)
+    try: lock.acquire(timeout=0)
+    except Timeout as e: raise ValueError(f"{folder} is in use by another process: wait until that has ended, or choose another folder") from e
+    try: yield
+    finally: lock.release()
+
+# %% ../nbs/23_train.ipynb #7232e7c8
 def save_weights(model:nn.Module, # Any module
     path:Path,                    # The safetensors file to write
 )->Path:                          # The file that was written
     "Write weights as safetensors, whole or not at all; loading them runs no code."
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    with replacing(path) as part: save_file(tensors, part)
+    with replacing(path) as part: part.write_bytes(save(tensors))
     return Path(path)
 
-# %% ../nbs/23_train.ipynb #8f53bd29
-def train_epoch(accelerator:Accelerator,  # Device and precision
+# %% ../nbs/23_train.ipynb #d38016dc
+def train_epoch(accelerator:Accelerator,  # Device, precision, processes
     model:nn.Module,                      # Prepared by the accelerator
     averaged:AveragedModel,               # Follows the model
     loader:Iterable,                      # Batches (images, masks)
@@ -137,31 +164,51 @@ def train_epoch(accelerator:Accelerator,  # Device and precision
     schedule,                             # Steps once a batch
     clip:float,                           # Largest norm of the gradient
     bar:tqdm,                             # Moves one step a batch
-)->float:                                 # Mean loss of the epoch
-    "Train on every batch once."
+)->float:                                 # Mean loss of the epoch, over all processes
+    "Train on every batch once; `FloatingPointError` before a step that would spoil the weights."
     model.train()
     losses = []
     for x, y in loader:
         value = loss(model(x), y)
-        if not torch.isfinite(value):
-            raise FloatingPointError(f"the loss is {value.item()} at step {len(losses)+1} of the epoch: lower lr or look at that batch; the last good weights are kept")
         accelerator.backward(value)
-        accelerator.clip_grad_norm_(model.parameters(), clip)
+        norm = accelerator.clip_grad_norm_(model.parameters(), clip)
+        losses.append(accelerator.reduce(value.detach(), "mean").item())
+        if not np.isfinite([losses[-1], norm.item()]).all():
+            raise FloatingPointError(f"at step {len(losses)} the loss is {losses[-1]:.3g} and its gradient {norm.item():.3g}")
         optimiser.step(); schedule.step(); optimiser.zero_grad()
         averaged.update_parameters(accelerator.unwrap_model(model))
-        losses.append(value.item())
         bar.update()
         bar.set_postfix(loss=f"{np.mean(losses):.3f}", refresh=False)
+    if not losses: raise ValueError("the training loader is empty: give it images")
     return float(np.mean(losses))
 
-# %% ../nbs/23_train.ipynb #6ac91f14
+# %% ../nbs/23_train.ipynb #e5026621
+def process_state(cpu:bool=False, # Stay on the CPU
+    anew:bool=False,              # Forget the settings of an earlier run in this process
+)->PartialState:                  # accelerate's word for it: device, number, is it the first
+    "Tell which of how many processes this is."
+    if anew: AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return PartialState(cpu=cpu or several and not torch.cuda.is_available())
+
+# %% ../nbs/23_train.ipynb #8651f0b2
+def in_main_process(function:Callable, # Without arguments
+)->None:
+    "Call a function in the first process; an error it meets is raised in all."
+    told = [None]
+    if process_state().is_main_process:
+        try: function()
+        except (ValueError, OSError) as e: told = [e]
+    broadcast_object_list(told)
+    if told[0] is not None: raise told[0]
+
+# %% ../nbs/23_train.ipynb #f255a02f
 def _setup(model:nn.Module, # What to train
     train, valid,           # Loaders; valid may be None
     config:TrainConfig,     # Settings
 )->tuple:                   # accelerator, model, averaged, train, valid, optimiser, schedule
     "Bring all parts to the device."
     precision = best_precision(config.cpu) if config.precision == "auto" else config.precision
-    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=ema_average(config.ema), use_buffers=True)
@@ -171,44 +218,106 @@ def _setup(model:nn.Module, # What to train
     model, train, optimiser, schedule = accelerator.prepare(model, train, optimiser, schedule)
     return accelerator, model, averaged, train, accelerator.prepare(valid) if valid is not None else None, optimiser, schedule
 
-# %% ../nbs/23_train.ipynb #55618985
+# %% ../nbs/23_train.ipynb #368b3bdb
 def _check_run(out:Path,   # Run folder
     config:TrainConfig,    # Settings asked for
     about:dict,            # What else is written to config.json
-)->dict|None:              # State to resume from
-    "Begin a run folder, or find where a run with the same settings stopped."
-    wanted = json.loads(json.dumps(dict(about, train=asdict(config))))
-    if (out/"config.json").exists():
-        if read_json(out/"config.json") != wanted:
-            raise ValueError(f"{out} holds a run with other settings: choose another folder, or remove this one to train anew")
-        return load_checkpoint(out)
-    write_json(out/"config.json", wanted)
+    processes:int,         # That train together
+)->None:
+    "Begin a run folder, or go on in one of a run with the same settings."
+    together = dict(processes=processes) if processes > 1 else {}
+    wanted = json.loads(json.dumps(dict(about, train=asdict(config), **together)))
+    if not (out/"config.json").exists(): write_json(out/"config.json", wanted)
+    if read_json(out/"config.json") != wanted:
+        raise ValueError(f"{out} holds a run with other settings: choose another folder, or remove this one to train anew")
+    for path in out.rglob(".part-*"): path.unlink() # left by a process that was killed
+    for folder in (out/"checkpoints").glob("*"):
+        if not (folder/"state.pt").is_file(): shutil.rmtree(folder)
 
-# %% ../nbs/23_train.ipynb #31bb95be
+# %% ../nbs/23_train.ipynb #7db50692
+def _generators(device:torch.device, # Of this process
+)->list[dict]:                       # State of the generators of every process
+    "Collect the states of chance."
+    states = dict(cpu=torch.get_rng_state())
+    if device.type == "cuda": states["cuda"] = torch.cuda.get_rng_state(device)
+    return gather_object([states])
+
+# %% ../nbs/23_train.ipynb #52dda024
 def _resume(state:dict|None, # From `load_checkpoint`
     parts:dict,              # Model, averaged weights, optimiser, schedule; changed in place
+    accelerator:Accelerator, # Device and number of this process
 )->tuple[list, float, int]:  # History rows, best score, epochs since it
     "Bring all parts back to where a run stopped; without a state, to the start."
     if state is None: return [], -1., 0
     for name, part in parts.items(): part.load_state_dict(state[name])
-    torch.set_rng_state(state["rng"])
+    chance = state["chance"][accelerator.process_index]
+    torch.set_rng_state(chance["cpu"])
+    if "cuda" in chance and accelerator.device.type == "cuda": torch.cuda.set_rng_state(chance["cuda"], accelerator.device)
     return state["rows"], state["best"], state["since"]
 
-# %% ../nbs/23_train.ipynb #9473a8f6
+# %% ../nbs/23_train.ipynb #7772a98d
 def _write_epoch(out:Path, # Run folder
     rows:list[dict],       # History so far
     best:float,            # Best score so far
     since:int,             # Epochs since the best score
     parts:dict,            # Model, averaged weights, optimiser, schedule
-)->pd.DataFrame:           # The history
-    "Write the history and a checkpoint."
-    history = pd.DataFrame(rows)
-    with replacing(out/"history.csv") as part: history.to_csv(part, index=False)
+    chance:list[dict],     # From `_generators`
+)->None:
+    "Write the weights if they are the best so far, the history and a checkpoint."
+    if since == 0: save_weights(parts["averaged"].module, out/"model.safetensors")
+    with replacing(out/"history.csv") as part: pd.DataFrame(rows).to_csv(part, index=False)
     state = {name: o.state_dict() for name, o in parts.items()}
-    save_checkpoint(out, rows[-1]["step"], dict(state, rows=rows, best=best, since=since, rng=torch.get_rng_state()))
-    return history
+    save_checkpoint(out, rows[-1]["step"], dict(state, rows=rows, best=best, since=since, chance=chance))
 
-# %% ../nbs/23_train.ipynb #83145a9a
+# %% ../nbs/23_train.ipynb #511fd64c
+def _validated(accelerator:Accelerator, # Device, precision, processes
+    averaged:AveragedModel,             # The weights to validate
+    valid,                              # Prepared loader, or None
+    loss:Callable,                      # From logits and masks to a scalar
+)->tuple|None:                          # What `validate` gives
+    "Validate with all processes."
+    if valid is None: return None
+    for buffer in averaged.buffers(): broadcast(buffer)
+    gather = accelerator.gather_for_metrics if isinstance(valid, DataLoader) else None
+    with accelerator.autocast(): scores = validate(averaged, valid, loss, gather=gather)
+    if not np.isfinite(scores[0]): raise FloatingPointError(f"the validation loss is {scores[0]}")
+    return scores
+
+# %% ../nbs/23_train.ipynb #d47f9ff8
+def _epochs(out:Path,       # Run folder, locked
+    parts:tuple,            # From `_setup`
+    state:dict|None,        # From `load_checkpoint`
+    loss:Callable,          # From logits and masks to a scalar
+    config:TrainConfig,     # Settings
+    callbacks:Sequence,     # Called with the history after each epoch
+)->list[dict]:              # History, one row an epoch
+    "Train from where a run stopped to its end."
+    accelerator, model, averaged, train, valid, optimiser, schedule = parts
+    main, steps = accelerator.is_main_process, len(train)
+    kept = dict(model=accelerator.unwrap_model(model), averaged=averaged, optimiser=optimiser, schedule=schedule)
+    rows, best, since = _resume(state, kept, accelerator)
+    start = time.time()-(rows[-1]["seconds"] if rows else 0)
+    bar = tqdm(total=config.epochs*steps, initial=len(rows)*steps, desc="training", unit="batch", **({} if main else dict(disable=True)))
+    for epoch in range(len(rows), config.epochs):
+        if config.patience and since >= config.patience: break
+        if hasattr(train, "set_epoch"): train.set_epoch(epoch)
+        try:
+            train_loss = train_epoch(accelerator, model, averaged, train, loss, optimiser, schedule, config.clip, bar)
+            scores = _validated(accelerator, averaged, valid, loss)
+        except FloatingPointError as e:
+            left = f"{out}/model.safetensors keeps the best weights before it" if rows else "there are no good weights before it"
+            raise FloatingPointError(f"epoch {epoch+1}: {e}; {left}: lower lr, or look at the images of that step") from e
+        rows.append(_row(epoch+1, (epoch+1)*steps, train_loss, scores, schedule.get_last_lr()[0], time.time()-start))
+        score, chance = rows[-1].get("dice", float(epoch)), _generators(accelerator.device)
+        best, since = (score, 0) if score > best else (best, since+1)
+        if main: _write_epoch(out, rows, best, since, kept, chance)
+        for callback in callbacks if main else (): callback(pd.DataFrame(rows))
+        bar.set_description(f"epoch {epoch+1}" if valid is None else f"epoch {epoch+1}, Dice {score:.3f}, best {best:.3f}")
+    bar.close()
+    accelerator.wait_for_everyone()
+    return rows
+
+# %% ../nbs/23_train.ipynb #39c146bd
 def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
     train:Iterable,             # Loader of (images, masks); its data set may have `set_epoch`
     valid:Iterable|None,        # Loader of (images, masks), or None
@@ -220,27 +329,13 @@ def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
     callbacks:Sequence[Callable[[pd.DataFrame], None]]=(), # Called with the history after each epoch
 )->pd.DataFrame:                # History, one row an epoch
     "Train a model; its best averaged weights are in `out`, and in the model itself."
-    out, start = Path(out), time.time()
-    state = _check_run(out, config, about or {})
-    set_seed(config.seed)
-    accelerator, model, averaged, train, valid, optimiser, schedule = _setup(model, train, valid, config)
-    parts = dict(model=accelerator.unwrap_model(model), averaged=averaged, optimiser=optimiser, schedule=schedule)
-    rows, best, since = _resume(state, parts)
-    if rows: start -= rows[-1]["seconds"]
-    bar = tqdm(total=config.epochs*len(train), initial=len(rows)*len(train), desc="training", unit="batch")
-    for epoch in range(len(rows), config.epochs):
-        if config.patience and since >= config.patience: break
-        if hasattr(train, "set_epoch"): train.set_epoch(epoch)
-        train_loss = train_epoch(accelerator, model, averaged, train, loss, optimiser, schedule, config.clip, bar)
-        with accelerator.autocast(): scores = None if valid is None else validate(averaged, valid, loss)
-        rows.append(_row(epoch+1, (epoch+1)*len(train), train_loss, scores, schedule.get_last_lr()[0], time.time()-start))
-        score = rows[-1].get("dice", float(epoch))
-        since = 0 if score > best else since+1
-        if score > best: best = score; save_weights(averaged.module, out/"model.safetensors")
-        history = _write_epoch(out, rows, best, since, parts)
-        for callback in callbacks: callback(history)
-        bar.set_description(f"epoch {epoch+1}" if valid is None else f"epoch {epoch+1}, Dice {score:.3f}, best {best:.3f}")
-    bar.close()
-    if rows: parts["model"].load_state_dict(load_file(out/"model.safetensors"))
-    parts["model"].eval()
+    out, process = Path(out), process_state(config.cpu, anew=True)
+    with ExitStack() as held:
+        in_main_process(lambda: (held.enter_context(locked(out)), _check_run(out, config, about or {}, process.num_processes)))
+        state, parts = load_checkpoint(out), _setup(model, train, valid, config)
+        set_seed(config.seed, device_specific=True)
+        try: rows = _epochs(out, parts, state, loss, config, callbacks)
+        finally:
+            if (out/"model.safetensors").is_file(): model.load_state_dict(load_file(out/"model.safetensors"))
+            model.eval()
     return pd.DataFrame(rows)

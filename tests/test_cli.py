@@ -43,7 +43,7 @@ def test_strips_are_a_catalog(work):
 
 
 def test_run_folder_is_whole(work):
-    assert {p.name for p in (work/"run").iterdir()} == {"checkpoints", "config.json", "history.csv", "model.safetensors", "decision.json", "found.csv",
+    assert {p.name for p in (work/"run").iterdir()} == {".lock", "checkpoints", "config.json", "history.csv", "model.safetensors", "decision.json", "found.csv",
                                                          "truth.csv", "truth.json", "scores.json", "probabilities", "report.html"}
     assert len(pd.read_csv(work/"run"/"history.csv")) == 2
     config = json.loads((work/"run"/"config.json").read_text())
@@ -93,8 +93,9 @@ def test_folds_part_as_told(work, tmp_path):
     table.to_csv(tmp_path/"folds.csv", index=False)
     train, valid = part_by_folds(catalog, tmp_path/"folds.csv", 1)
     assert valid.ids == catalog.ids[1::3] and set(train.ids) == set(catalog.ids)-set(valid.ids)
-    for broken, sentence in [(table.iloc[1:], "lacks 1 images"), (pd.concat([table, table.iloc[:1]]), "twice"),
-                             (table.replace("s3-00000.jpg", "gone.jpg"), "unknown"), (table.rename(columns=dict(fold="part")), "ImageId,fold")]:
+    for broken, sentence in [(table.iloc[1:], "lacks 1 images"), (pd.concat([table, table.iloc[:1]]), "line 12: s3-00000.jpg stands there for the second time: keep one line"),
+                             (table.replace("s3-00000.jpg", "gone.jpg"), "line 2: gone.jpg is an image that the catalog does not have"),
+                             (table.rename(columns=dict(fold="part")), "no column 'fold': it needs ImageId,fold"), (table.astype({"fold": object}).replace({"fold": {2: "x"}}), "line 4: .* not a whole number")]:
         broken.to_csv(tmp_path/"folds.csv", index=False)
         with pytest.raises(ValueError, match=sentence): part_by_folds(catalog, tmp_path/"folds.csv", 1)
     table.to_csv(tmp_path/"folds.csv", index=False)

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steel_defects.catalog import read_label_maps, read_severstal
+from steel_defects.catalog import read_severstal
 from steel_defects.dataset import Crops, augmentation, class_weights, crop_corner, crop_loader, holdout, random_pixel, strip_loader
 from steel_defects.images import grey_level, standardise, write_image
+from steel_defects.layouts import read_label_maps
 from steel_defects.rle import rle_encode
 
 

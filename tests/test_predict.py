@@ -1,7 +1,12 @@
 "Prediction: pixels stay where they are, tiles leave no seam, rows come back exactly."
+import json
+import shutil
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
 
 from steel_defects.catalog import read_severstal, write_submission
@@ -81,3 +86,101 @@ def test_another_architecture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="of another network"): load_model(folder)
     (folder/"config.json").write_text(text.replace('"version": 1', '"version": 2'))
     with pytest.raises(ValueError, match="update steel_defects"): load_model(folder)
+
+
+# ---- what goes wrong ----
+
+def small(seed=0, **changes):
+    torch.manual_seed(seed)
+    return Model(UNet(classes=4, width=4, depth=2, prior=.4), SEVERSTAL, Decision((102, 101, 100, 101), (0,)*4), **changes)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, .999))
+def test_truncated_weights_are_refused(tmp_path, share):
+    path = save_model(tmp_path/"model", small())/"model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:int(share*len(whole))])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or of another network .*: restore both from one run") as e: load_model(tmp_path/"model")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("change, sentence", [
+    (lambda c: c.pop("unet"), "does not describe a model"), (lambda c: c.pop("classes"), "does not describe a model"), (lambda c: c.pop("steps"), "does not describe a model"),
+    (lambda c: c["unet"].update(attention=True), "does not describe a model"), (lambda c: c["unet"].update(width="wide"), "does not describe a model"),
+    (lambda c: c["classes"][1].update(id=7), "does not describe a model"), (lambda c: c["classes"].pop(), "4 thresholds, 3 classes and 4 channels"),
+    (lambda c: c["unet"].update(depth=3), "damaged or of another network"), (lambda c: c["unet"].update(classes=3), "damaged or of another network"),
+    (lambda c: c.update(version=2), "update steel_defects"), (lambda c: c.update(network="nnU-Net"), "describes no UNet")])
+def test_a_changed_config_is_refused(tmp_path, change, sentence):
+    folder = save_model(tmp_path/"model", small())
+    config = json.loads((folder/"config.json").read_text())
+    change(config)
+    (folder/"config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=sentence) as e: load_model(folder)
+    assert str(folder) in str(e.value) and "\n" not in str(e.value) and ": " in str(e.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "\x00"])
+def test_a_config_that_is_none(tmp_path, text):
+    folder = save_model(tmp_path/"model", small())
+    (folder/"config.json").write_text(text)
+    with pytest.raises(ValueError, match="config.json"): load_model(folder)
+
+
+def test_a_network_that_gives_no_numbers_names_the_image(tmp_path, root):
+    model = small()
+    with torch.no_grad(): next(model.net.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"train_images/.*\.jpg: probabilities hold NaN"): predict_folder(model, root/"data"/"sample"/"train_images")
+
+
+@pytest.fixture
+def images(tmp_path, root):
+    "Four strips of the sample."
+    (tmp_path/"images").mkdir()
+    for path in sorted((root/"data"/"sample"/"train_images").glob("*.jpg"))[:4]: shutil.copy(path, tmp_path/"images")
+    return tmp_path/"images"
+
+
+def test_ids_that_would_leave_the_folder_or_come_twice(images):
+    for ids, sentence in [(["../x.jpg"], "climbs out"), (["/etc/x.jpg"], "absolute"), (["a.jpg", "b.jpg", "a.jpg"], "a.jpg is asked for twice"), ([], "holds no image")]:
+        with pytest.raises(ValueError, match=sentence): predict_folder(small(), images, ids=ids, store=images.parent/"stored")
+    assert not (images.parent/"stored").exists()
+
+
+def test_an_interrupted_prediction_goes_on(images, monkeypatch):
+    "Two images are found, then the power fails, also in the middle of a line; what changed in between is found anew."
+    model, out, calls = small(), images.parent/"found.csv", []
+    whole = predict_folder(model, images)
+    ids = whole.ImageId.unique()
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 3: raise KeyboardInterrupt
+        return probabilities(*args, **kwargs)
+
+    monkeypatch.setattr("steel_defects.predict.probabilities", counted)
+    with pytest.raises(KeyboardInterrupt): predict_folder(model, images, out=out)
+    assert not out.exists()
+    (part,) = (images.parent/"found.csv.partial").glob("*.jsonl")
+    assert [json.loads(line)["ImageId"] for line in part.read_text().splitlines()] == ids[:2].tolist()
+    with pytest.raises(ValueError, match=r"found.csv.partial holds an interrupted prediction of another model, folder or setting: remove it"):
+        predict_folder(small(1), images, out=out)
+    with pytest.raises(ValueError, match="remove it"): predict_folder(model, images, out=out, flips=True)
+    with part.open("a") as f: f.write(json.dumps(dict(ImageId=ids[2], changed=0, found=["1 1"]*4))[:20])  # killed while it wrote this
+    shutil.copy(images/ids[3], images/ids[0])  # another picture under the name of one that is done
+    rows = predict_folder(model, images, out=out)
+    assert len(calls) == 3+3 and len(rows) == 16 and not rows.duplicated(["ImageId", "ClassId"]).any()
+    monkeypatch.setattr("steel_defects.predict.probabilities", probabilities)
+    assert rows.equals(predict_folder(model, images)) and not rows.equals(whole)
+    assert pd.read_csv(out, keep_default_na=False).equals(rows) and not (images.parent/"found.csv.partial").exists()
+
+
+def test_stored_probabilities_that_are_gone_are_made_again(images, monkeypatch):
+    out, store, calls = images.parent/"found.csv", images.parent/"stored", []
+    monkeypatch.setattr("steel_defects.predict.write_submission", lambda *args: 1/0)
+    with pytest.raises(ZeroDivisionError): predict_folder(small(), images, out=out, store=store)
+    monkeypatch.setattr("steel_defects.predict.write_submission", write_submission)
+    sorted(store.iterdir())[1].unlink()
+    monkeypatch.setattr("steel_defects.predict.probabilities", lambda *args, **kwargs: calls.append(1) or probabilities(*args, **kwargs))
+    predict_folder(small(), images, out=out, store=store)
+    assert len(calls) == 1 and len(list(store.iterdir())) == 4

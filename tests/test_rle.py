@@ -1,5 +1,8 @@
 "Run-length text: random round trips, malformed text, and the real table."
 import csv
+import threading
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -72,9 +75,50 @@ def test_any_text_is_read_rightly_or_refused(text):
         assert [n for pair in zip(starts+1, lengths) for n in pair] == [int(w) for w in text.split()]
 
 
-@pytest.mark.parametrize("text", ["18446744073709551620 3", "-99999999999999999999 3", "4 9223372036854775807", "9223372036854775800 100"])
+@pytest.mark.parametrize("text", ["18446744073709551620 3", "-99999999999999999999 3", "4 9223372036854775807", "1 2 "+"9"*5000+" 1"])
 def test_numbers_beyond_64_bits(text):
-    with pytest.raises(ValueError, match="64 bits"): rle_runs(text)
+    with pytest.raises(ValueError, match="a number too large for 64 bits"): rle_runs(text)
+    with pytest.raises(ValueError, match="ends beyond 64 bits"): rle_runs("9223372036854775800 100")
+
+
+@pytest.mark.parametrize("text", ["٤ ٣", "４ ３", "4 ³", "4 Ⅲ", "4.0 3", "4 3.", "1e3 2", "0x4 3", "4_0 3", "4,3", "4;3", "4 3 nan", "4 3 -", 
+                                  "+ 4", "--4 3", "4 3\x00", "4\x003", "4 \ud800", "inf 3", "None", "4 3 x"])
+def test_what_looks_like_a_number_and_is_none(text):
+    with pytest.raises(ValueError, match="not a whole number"): rle_runs(text)
+
+
+@pytest.mark.parametrize("text", ["4 3 10 6", " 4  3\t10\n6\r\n", "+4 3 +10 6", "0004 3 10 6", "4\u00a03\u200910 6", "4\x0b3\x0c10 6"])
+def test_spellings_of_the_same_numbers(text):
+    assert [a.tolist() for a in rle_runs(text)] == [[3, 9], [3, 6]]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\u00a0"])
+def test_nothing_is_nothing(text): assert rle_area(text) == 0 and not rle_decode(text, (3, 4)).any()
+
+
+def test_a_long_text_is_refused_in_a_short_sentence():
+    for text in ("7 1 "*10**5, "1 "*(10**5+1), "1"*10**5+" 1", "1 1 x"*10**5):
+        with pytest.raises(ValueError) as e: rle_runs(text)
+        assert len(str(e.value)) < 200
+    assert rle_area(" ".join(f"{n} 1" for n in range(1, 2*10**6, 2))) == 10**6
+
+
+def test_threads_and_strict_warnings():
+    "Reading touches no setting of the process, so loader threads cannot get into each other's way, and numpy has nothing to warn of."
+    filters, faults, stop = list(warnings.filters), [], time.monotonic()+.3
+    def read():
+        while time.monotonic() < stop:
+            if rle_area("4 3 10 6") != 9: faults.append("wrong")
+            try: faults.append(rle_runs("4 x"))
+            except ValueError: pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inside = list(warnings.filters)
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        assert list(warnings.filters) == inside
+    assert not faults and list(warnings.filters) == filters
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), 3, ["1 2"]])
@@ -92,6 +136,7 @@ def test_faults_have_their_line():
     table = pd.DataFrame(dict(ImageId=list("aab"), ClassId=[1, 2, 1], EncodedPixels=["1 2", "x", "7"]))
     faults = rle_faults(table, dict(a=(2, 2), b=(2, 2)))
     assert faults.row.tolist() == [3, 4] and faults.ImageId.tolist() == ["a", "b"]
+    assert rle_faults(table, dict(a=(2, 2))).fault.tolist()[1] == "the size of 'b' is not known"
 
 
 def test_all_real_rows_decode_and_encode_to_the_same_text(shared_data):
