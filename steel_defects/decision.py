@@ -82,15 +82,15 @@ def threshold_counts(probability:np.ndarray, # Stored probabilities, uint8 (C, H
     there, clean = bins[:, 1].sum(-1)[:, None], bins[:, 0].sum(-1)[:, None]
     return np.stack([tp, fp, there-tp, clean-fp], axis=-1).astype(np.int64)
 
-# %% ../nbs/08_decision.ipynb #fc5ec31e
+# %% ../nbs/08_decision.ipynb #c892edb9
 def area_counts(found:np.ndarray, # Found pixels of one class, bool (H, W)
     truth:np.ndarray,             # Labelled pixels, bool (H, W)
     areas:Sequence[int],          # Minimum areas to try
 )->np.ndarray:                    # tp, fp, fn, tn for each minimum area, int64 (len(areas), 4)
     "Count agreeing and disagreeing pixels for each minimum area."
     regions = label(found, connectivity=2) if found.any() else np.zeros(found.shape, int)
-    size = np.bincount(regions.ravel())[1:]
-    right = np.bincount(regions[truth], minlength=len(size)+1)[1:]
+    size = np.bincount(regions[found])[1:]
+    right = np.bincount(regions[found & truth], minlength=len(size)+1)[1:]
     keep = size >= np.asarray(areas)[:, None]
     tp, n, there = (keep*right).sum(1), (keep*size).sum(1), np.count_nonzero(truth)
     return np.stack([tp, n-tp, there-tp, truth.size-there-n+tp], axis=-1).astype(np.int64)

@@ -8,7 +8,15 @@ __all__ = ['counts', 'dice', 'iou', 'precision', 'recall', 'RunningCounts']
 # %% ../nbs/07_metrics.ipynb #343a978d
 import numpy as np
 
-# %% ../nbs/07_metrics.ipynb #08247978
+# %% ../nbs/07_metrics.ipynb #ea601dee
+def _overlap(pred:np.ndarray, # Found pixels of one mask, bool (H, W)
+    true:np.ndarray,          # Labelled pixels, bool (H, W)
+)->tuple[int, int, int]:      # Pixels in both, found, labelled
+    "Count the pixels of two masks."
+    found, there = np.count_nonzero(pred), np.count_nonzero(true)
+    return np.count_nonzero(pred & true) if found and there else 0, found, there
+
+# %% ../nbs/07_metrics.ipynb #60cc8eb7
 def counts(pred:np.ndarray, # Found pixels, bool (..., H, W), as (N, C, H, W) or one stack (C, H, W)
     true:np.ndarray,        # Labelled pixels, bool, same shape
 )->np.ndarray:              # tp, fp, fn, tn in the last axis, int64 (..., 4)
@@ -17,8 +25,9 @@ def counts(pred:np.ndarray, # Found pixels, bool (..., H, W), as (N, C, H, W) or
     for name, a in (("prediction", pred), ("truth", true)):
         if a.dtype != bool: raise TypeError(f"{name} is {a.dtype}, and counts need bool: apply a decision or a threshold first")
     if pred.shape != true.shape: raise ValueError(f"prediction has shape {pred.shape} and truth {true.shape}: they must be alike")
-    tp, found, there = (np.count_nonzero(a, axis=(-2, -1)) for a in (pred & true, pred, true))
-    return np.stack([tp, found-tp, there-tp, true.shape[-2]*true.shape[-1]-found-there+tp], axis=-1).astype(np.int64)
+    masks = zip(*(a.reshape(-1, *a.shape[-2:]) for a in (pred, true)))
+    tp, found, there = np.array([_overlap(p, t) for p, t in masks], np.int64).reshape(-1, 3).T.reshape(3, *true.shape[:-2])
+    return np.stack([tp, found-tp, there-tp, true.shape[-2]*true.shape[-1]-found-there+tp], axis=-1)
 
 # %% ../nbs/07_metrics.ipynb #46a6ba70
 def _ratio(top:np.ndarray, # Numerator, int64

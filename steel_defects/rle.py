@@ -53,17 +53,17 @@ def rle_runs(text:str,   # Run-length text, "" for no pixel
     if fault: raise ValueError(f"run-length text {text[:40]!r}: {fault}")
     return values[::2]-1, values[1::2]
 
-# %% ../nbs/01_rle.ipynb #bdd05782
+# %% ../nbs/01_rle.ipynb #d7893223
 def rle_decode(text:str,  # Run-length text, column-major, counted from 1
     shape:tuple[int,int], # Rows H and columns W of the image
 )->np.ndarray:            # Mask, bool (H, W)
     "Turn run-length text into a mask."
     height, width = shape
     starts, lengths = rle_runs(text, height*width)
-    flat = np.zeros(height*width, bool)
-    before = np.cumsum(lengths)-lengths
-    flat[np.repeat(starts-before, lengths)+np.arange(lengths.sum())] = True
-    return flat.reshape(width, height).T
+    stretches = np.empty(2*len(starts)+1, np.int64)
+    stretches[1::2], stretches[::2] = lengths, np.append(starts, height*width)
+    stretches[2::2] -= starts+lengths
+    return np.repeat(np.arange(len(stretches))%2 == 1, stretches).reshape(width, height).T
 
 # %% ../nbs/01_rle.ipynb #3ac0feb3
 def rle_encode(mask:np.ndarray, # One class, bool (H, W), or anything that is 0 and 1

@@ -6,7 +6,7 @@
 __all__ = ['TrainConfig', 'best_precision', 'ema_average', 'tensor_counts', 'validate', 'save_checkpoint', 'load_checkpoint',
            'locked', 'save_weights', 'train_epoch', 'process_state', 'in_main_process', 'fit']
 
-# %% ../nbs/23_train.ipynb #6731130d
+# %% ../nbs/23_train.ipynb #879f875b
 import io, json, os, pickle, shutil, time, warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from .files import read_json, replacing, write_json
-from .metrics import dice, iou
+from .metrics import counts, dice, iou
 
 # %% ../nbs/23_train.ipynb #a0f1e9ab
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ def ema_average(decay:float, # Final decay, below 1
         for a, c in zip(averaged, current): a.lerp_(c.to(a.device, a.dtype), 1-d) if a.is_floating_point() else a.copy_(c)
     return average
 
-# %% ../nbs/23_train.ipynb #3295c75a
+# %% ../nbs/23_train.ipynb #84beb4f0
 def tensor_counts(logits:Tensor, # (B, C, H, W)
     true:Tensor,                 # Labelled pixels, bool or 0 and 1, (B, C, H, W)
     threshold:int=128,           # k: found where floor(255 p) is k or more
 )->Tensor:                       # tp, fp, fn, tn, int64 (B, C, 4)
     "Count agreeing and disagreeing pixels on the device."
-    found, true = (logits.float().sigmoid()*255).floor() >= threshold, true.bool()
+    found, true = logits.detach().float().sigmoid().mul_(255) >= threshold, true.bool()
+    if found.device.type == "cpu": return torch.from_numpy(counts(found.numpy(), true.numpy()))
     tp, n, there = ((a).sum((-2, -1)) for a in (found & true, found, true))
     return torch.stack([tp, n-tp, there-tp, true.shape[-2]*true.shape[-1]-n-there+tp], -1)
 

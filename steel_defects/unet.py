@@ -24,7 +24,7 @@ def conv_norm(
     "Convolution and batch normalisation, without ReLU."
     return nn.Sequential(nn.Conv2d(c_in, c_out, size, padding=size//2, bias=False), nn.BatchNorm2d(c_out))
 
-# %% ../nbs/21_unet.ipynb #e54bb243
+# %% ../nbs/21_unet.ipynb #67a61ebe
 class DoubleConv(nn.Module):
     "Two 3 x 3 convolutions with normalisation and ReLU; with `residual` the input is added before the last ReLU."
     def __init__(self,
@@ -38,8 +38,8 @@ class DoubleConv(nn.Module):
 
     def forward(self, x:Tensor)->Tensor:
         y = self.body(x)
-        if self.shortcut is not None: y = y + self.shortcut(x)
-        return F.relu(y)
+        if self.shortcut is not None: y += self.shortcut(x)
+        return F.relu(y, inplace=True)
 
 # %% ../nbs/21_unet.ipynb #cef5313d
 class Up(nn.Module):

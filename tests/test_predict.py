@@ -30,7 +30,7 @@ class Local(nn.Module):
 def float32(monkeypatch): monkeypatch.setattr("steel_defects.predict.best_precision", lambda cpu: "no")  # exact comparisons
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (37, 53), (256, 1600), (300, 2500)])
+@pytest.mark.parametrize("shape", [(1, 1), (37, 53), (256, 1600), (300, 2500), (16, 20000)])
 @pytest.mark.parametrize("flips", [False, True])
 def test_aligned_to_the_pixel(shape, flips):
     image = np.random.default_rng(0).random(shape).astype(np.float32)
