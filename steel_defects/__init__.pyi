@@ -2,7 +2,8 @@
 __version__: str
 from . import files as files
 from .files import (
-    read_json as read_json, replacing as replacing, write_json as write_json,
+    locked as locked, read_json as read_json, remove_parts as remove_parts, replacing as replacing,
+    write_json as write_json,
 )
 from . import rle as rle
 from .rle import (
@@ -91,9 +92,9 @@ from .losses import (
 from . import train as train
 from .train import (
     TrainConfig as TrainConfig, best_precision as best_precision, ema_average as ema_average, fit as fit,
-    in_main_process as in_main_process, load_checkpoint as load_checkpoint, locked as locked,
-    process_state as process_state, save_checkpoint as save_checkpoint, save_weights as save_weights,
-    tensor_counts as tensor_counts, train_epoch as train_epoch, validate as validate,
+    in_main_process as in_main_process, load_checkpoint as load_checkpoint, process_state as process_state,
+    save_checkpoint as save_checkpoint, save_weights as save_weights, tensor_counts as tensor_counts,
+    train_epoch as train_epoch, validate as validate,
 )
 from . import predict as predict
 from .predict import (

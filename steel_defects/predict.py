@@ -7,7 +7,7 @@ __all__ = ['Model', 'model_config', 'save_model', 'load_model', 'tile_starts', '
            'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'gathered', 'model_digest',
            'predict_folder', 'validation_pairs']
 
-# %% ../nbs/24_predict.ipynb #9ca237bc
+# %% ../nbs/24_predict.ipynb #4f5a6c5a
 import hashlib, json, shutil, time, zipfile, zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from .catalog import Catalog, write_submission
 from .dataset import prepare
 from .decision import Decision, decide, default_decision, quantise, read_decision, write_decision
 from .defects import DefectClass, class_dicts, classes_from_dicts
-from .files import read_json, replacing, write_json
+from .files import locked, read_json, remove_parts, replacing, write_json
 from .images import image_path, list_images, read_image, standardise
 from .rle import rle_encode
-from .train import best_precision, in_main_process, locked, process_state, save_weights
+from .train import best_precision, in_main_process, process_state, save_weights
 from .unet import UNet
 
 # %% ../nbs/24_predict.ipynb #efb2b571
@@ -238,14 +238,15 @@ def _predict_on(model:Model,  # Network, classes, preprocessing, decision
             return found
         return gathered(one, ids, desc="predicting")
 
-# %% ../nbs/24_predict.ipynb #26420f87
-def _sweep(out:Path,  # The table
+# %% ../nbs/24_predict.ipynb #4ab2ad4d
+def _clear(out:Path,  # The table
     store:Path|None,  # Folder for the stored probabilities
 )->None:
-    "Remove what killed processes were writing."
-    for path in (*out.parent.glob(f".part-*-{out.name}"), *(store.rglob(".part-*") if store else ())): path.unlink(missing_ok=True)
+    "Remove what a killed prediction left half written."
+    for path in out.parent.glob(f".part-*-{out.name}"): path.unlink(missing_ok=True)
+    if store: remove_parts(store)
 
-# %% ../nbs/24_predict.ipynb #3863896a
+# %% ../nbs/24_predict.ipynb #a984675d
 def predict_folder(model:Model,        # Network, classes, preprocessing, decision
     folder:str|Path,                   # Image folder, with its subfolders
     *,
@@ -264,9 +265,9 @@ def predict_folder(model:Model,        # Network, classes, preprocessing, decisi
     part = Path(f"{out}.partial")
     about = json.loads(json.dumps(dict(model=model_digest(model), images=str(folder.resolve()), **tile_args)))
     with ExitStack() as held:
-        in_main_process(lambda: (held.enter_context(locked(part)), _found_before(part, about)))
+        in_main_process(lambda: (held.enter_context(locked(part)), _found_before(part, about), _clear(Path(out), store)))
         rows = table(_predict_on(model, folder, ids, store, part, _found_before(part, about), tile_args))
-        in_main_process(lambda: (write_submission(rows, out), _sweep(Path(out), store), shutil.rmtree(part, ignore_errors=True)))
+        in_main_process(lambda: (write_submission(rows, out), shutil.rmtree(part, ignore_errors=True)))
     return rows
 
 # %% ../nbs/24_predict.ipynb #41c700a7

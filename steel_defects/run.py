@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOL', 'found_catalog', 'crossed_decisions', 'finish_run', 'write_scores', 'loss_name', 'catalog_digest',
            'train_run']
 
-# %% ../nbs/25_run.ipynb #e84639b8
+# %% ../nbs/25_run.ipynb #177ba4f2
 import hashlib, re, warnings
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,10 +18,10 @@ from .dataset import augmentation, crop_loader, strip_loader
 from .decision import Decision, best_decision, decide, decision_scores, write_decision
 from .defects import class_dicts
 from .evaluate import score_catalog, summary
-from .files import write_json
+from .files import locked, write_json
 from .losses import bce_dice
 from .predict import Model, gathered, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
-from .train import TrainConfig, fit, in_main_process, locked, process_state
+from .train import TrainConfig, fit, in_main_process, process_state
 from .unet import UNet
 
 # %% ../nbs/25_run.ipynb #76164274

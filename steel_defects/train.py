@@ -4,28 +4,27 @@
 
 # %% auto #0
 __all__ = ['TrainConfig', 'best_precision', 'ema_average', 'tensor_counts', 'validate', 'save_checkpoint', 'load_checkpoint',
-           'locked', 'save_weights', 'train_epoch', 'process_state', 'in_main_process', 'fit']
+           'save_weights', 'train_epoch', 'process_state', 'in_main_process', 'fit']
 
-# %% ../nbs/23_train.ipynb #879f875b
+# %% ../nbs/23_train.ipynb #7971a023
 import io, json, os, pickle, shutil, time, warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Sequence
+from typing import Callable, Iterable, Sequence
 import numpy as np, pandas as pd, torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast, broadcast_object_list, gather_object, set_seed
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from .files import read_json, replacing, write_json
+from .files import locked, read_json, remove_parts, replacing, write_json
 from .metrics import counts, dice, iou
 
-# %% ../nbs/23_train.ipynb #a0f1e9ab
+# %% ../nbs/23_train.ipynb #2e6b7ef5
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Everything about data and model is settled before."
@@ -40,7 +39,7 @@ class TrainConfig:
     precision:str="auto"     # "auto", "no" (float32) or "bf16"
     cpu:bool=False           # Stay on the CPU even where there is a GPU
     def __post_init__(self):
-        limits = dict(epochs=(1, 10**9), lr=(1e-12, 1e3), warmup=(0, 1), ema=(0, .999999), clip=(1e-12, float("inf")), patience=(0, 10**9))
+        limits = dict(epochs=(1, 10**9), lr=(1e-12, 1e3), warmup=(0, 1), ema=(0, .999999), clip=(1e-12, 1e12), patience=(0, 10**9))
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high: raise ValueError(f"{name} is {getattr(self, name)}: take a value between {low} and {high}")
         if self.precision not in ("auto", "no", "bf16"): raise ValueError(f"precision is {self.precision!r}: take 'auto', 'no' or 'bf16'")
@@ -134,18 +133,6 @@ def load_checkpoint(out:Path, # Run folder
             warnings.warn(f"{path} cannot be read ({str(e).splitlines()[0][:80] if str(e) else type(e).__name__}): the checkpoint before it is taken")
     if paths: raise ValueError(f"{out}/checkpoints holds no checkpoint that can be read: remove that folder to train anew")
 
-# %% ../nbs/23_train.ipynb #94463314
-@contextmanager
-def locked(folder:str|Path, # A folder, made when missing
-)->Iterator[None]:
-    "Keep a folder to this process; `ValueError` when another process has it."
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Path(folder)/".lock", is_singleton=True)
-    try: lock.acquire(timeout=0)
-    except Timeout as e: raise ValueError(f"{folder} is in use by another process: wait until that has ended, or choose another folder") from e
-    try: yield
-    finally: lock.release()
-
 # %% ../nbs/23_train.ipynb #7232e7c8
 def save_weights(model:nn.Module, # Any module
     path:Path,                    # The safetensors file to write
@@ -219,7 +206,7 @@ def _setup(model:nn.Module, # What to train
     model, train, optimiser, schedule = accelerator.prepare(model, train, optimiser, schedule)
     return accelerator, model, averaged, train, accelerator.prepare(valid) if valid is not None else None, optimiser, schedule
 
-# %% ../nbs/23_train.ipynb #368b3bdb
+# %% ../nbs/23_train.ipynb #fe04c81c
 def _check_run(out:Path,   # Run folder
     config:TrainConfig,    # Settings asked for
     about:dict,            # What else is written to config.json
@@ -231,7 +218,7 @@ def _check_run(out:Path,   # Run folder
     if not (out/"config.json").exists(): write_json(out/"config.json", wanted)
     if read_json(out/"config.json") != wanted:
         raise ValueError(f"{out} holds a run with other settings: choose another folder, or remove this one to train anew")
-    for path in out.rglob(".part-*"): path.unlink() # left by a process that was killed
+    remove_parts(out)
     for folder in (out/"checkpoints").glob("*"):
         if not (folder/"state.pt").is_file(): shutil.rmtree(folder)
 

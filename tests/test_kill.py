@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from steel_defects.train import TrainConfig, fit, locked
+from steel_defects.files import locked
+from steel_defects.train import TrainConfig, fit
 
-HOLD = "import sys, time; from steel_defects.train import locked\nwith locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+HOLD = "import sys, time; from steel_defects.files import locked\nwith locked(sys.argv[1]): print('held', flush=True); time.sleep(60)"
 
 
 def test_kill_and_go_on():
