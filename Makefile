@@ -23,7 +23,7 @@ demo: env  ## Train on synthetic strips, score on others, write overlays and a p
 	$(BIN)/steel-defects demo --out demo
 
 test: env  ## Run every notebook, then the tests
-	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --do_print --timing --skip_folder_re '^([_.]|benchmarks$$)'
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --do_print --timing
 	$(BIN)/pytest
 
 lab: env  ## Open JupyterLab on the first walkthrough (LAB="--no-browser --port 9000" hands options on)

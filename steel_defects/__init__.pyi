@@ -98,17 +98,17 @@ from .train import (
 )
 from . import predict as predict
 from .predict import (
-    Model as Model, forward as forward, gathered as gathered, load_model as load_model, model_config as model_config,
-    model_digest as model_digest, predict_folder as predict_folder, predict_image as predict_image,
-    probabilities as probabilities, read_probabilities as read_probabilities, rows_of as rows_of,
-    save_model as save_model, tile_starts as tile_starts, tile_weight as tile_weight,
+    Model as Model, PREDICTION as PREDICTION, forward as forward, gathered as gathered, load_model as load_model,
+    model_config as model_config, model_digest as model_digest, predict_folder as predict_folder,
+    predict_image as predict_image, probabilities as probabilities, read_probabilities as read_probabilities,
+    rows_of as rows_of, save_model as save_model, tile_starts as tile_starts, tile_weight as tile_weight,
     validation_pairs as validation_pairs, write_probabilities as write_probabilities,
 )
 from . import run as run
 from .run import (
     PROTOCOL as PROTOCOL, catalog_digest as catalog_digest, crossed_decisions as crossed_decisions,
-    finish_run as finish_run, found_catalog as found_catalog, loss_name as loss_name, train_run as train_run,
-    write_scores as write_scores,
+    finish_run as finish_run, found_catalog as found_catalog, loss_name as loss_name,
+    score_together as score_together, train_run as train_run, write_scores as write_scores,
 )
 from . import report as report
 from .report import (

@@ -168,7 +168,7 @@ def _refuse(path:Path,   # The file
     more = f" ({len(lines)-1} more such line{'s' if len(lines) > 2 else ''})" if len(lines) > 1 else ""
     raise ValueError(f"{path}, line {lines[0]}: {fault}{more}: {remedy}")
 
-# %% ../nbs/09_catalog.ipynb #460b7477
+# %% ../nbs/09_catalog.ipynb #851c3b5e
 def _lines(path:Path, # CSV file
 )->pd.DataFrame:      # Its values as text, indexed by line
     "Read a CSV with the line of each row."
@@ -184,7 +184,7 @@ def _lines(path:Path, # CSV file
         except UnicodeDecodeError as e: raise ValueError(f"{path} is not a CSV in UTF-8 ({e}): save it as such") from e
         except csv.Error as e:
             raise ValueError(f"{path}, line {reader.line_num}: the quotes do not match ({e}): complete the line or fetch the file anew") from e
-    if not names: raise ValueError(f"{path} is empty: a label table starts with the line ImageId,ClassId,EncodedPixels")
+    if not names: raise ValueError(f"{path} is empty: its first line must name the columns, such as ImageId,ClassId,EncodedPixels")
     if "\0" in "".join(names): raise ValueError(f"{path} is not a CSV in UTF-8 (it has zero bytes, as UTF-16 has): save it as such")
     if len(set(names)) < len(names): raise ValueError(f"{path} has a column name twice in {names}: rename or remove one")
     if bad := [n for n, row in rows.items() if len(row) != len(names)]:

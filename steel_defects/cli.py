@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['app', 'TOGETHER', 'DEMO', 'command', 'main', 'part_by_folds', 'listed', 'report_run', 'demo_model', 'write_overlays']
 
-# %% ../nbs/32_cli.ipynb #56ac94fc
+# %% ../nbs/32_cli.ipynb #ed878c29
 import inspect, os, sys, warnings
 from pathlib import Path
 from typing import Annotated, Callable
 import pandas as pd, typer
 from fastcore.docments import docments
 from tqdm.auto import tqdm
-from .catalog import Catalog, _lines, _refuse, _severstal_rows, read_severstal, write_labels
+from .catalog import Catalog, _class_file, _lines, _refuse, _severstal_rows, read_severstal, write_labels
 from .layouts import _layout, read_catalog
 from .decision import read_decision
 from .dataset import holdout
@@ -20,17 +20,17 @@ from .evaluate import SUMMARY, score_catalog
 from .files import read_json, replacing
 from .predict import load_model, predict_folder, read_probabilities
 from .report import plot_strip, write_page
-from .run import found_catalog, train_run, write_scores
+from .run import found_catalog, score_together, train_run, write_scores
 from .synth import STYLES, even_classes, real_classes, synth_set
-from .train import TrainConfig
+from .train import TrainConfig, in_main_process
 
 # %% ../nbs/32_cli.ipynb #d9d2c1ca
 app = typer.Typer(help="Find steel-surface defects pixel by pixel.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-# %% ../nbs/32_cli.ipynb #eeab6d61
-TOGETHER = "train", "predict"
+# %% ../nbs/32_cli.ipynb #a704b428
+TOGETHER = "train", "predict", "evaluate"
 
-# %% ../nbs/32_cli.ipynb #8161c4d6
+# %% ../nbs/32_cli.ipynb #ad70b419
 def command(function:Callable, # Its comments become the help texts
 )->Callable:                   # The same function
     "Make a command of a function with docments."
@@ -40,7 +40,7 @@ def command(function:Callable, # Its comments become the help texts
         parameters.append(p.replace(annotation=Annotated[p.annotation, info]))
     def run(**arguments):
         if function.__name__ not in TOGETHER and int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise ValueError(f"{function.__name__} runs in one process: start it without torchrun, which is for {' and '.join(TOGETHER)}")
+            raise ValueError(f"{function.__name__} runs in one process: start it without torchrun, which is for {', '.join(TOGETHER)}")
         function(**arguments)
     run.__signature__ = inspect.Signature(parameters)
     app.command(function.__name__, help=function.__doc__)(run)
@@ -50,14 +50,18 @@ def command(function:Callable, # Its comments become the help texts
 def _say(text:str):
     if os.environ.get("RANK", "0") == "0": typer.echo(text)
 
-# %% ../nbs/32_cli.ipynb #b9dc72e8
+# %% ../nbs/32_cli.ipynb #99c68e53
 def main():
     "Run the command line."
     warnings.formatwarning = lambda message, *_, **__: f"steel-defects: {message}\n"
     try: app()
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as e: sys.exit(f"steel-defects: {e}")
+    except MemoryError: sys.exit("steel-defects: there is not enough memory: take a smaller crop, batch or width, or cut up large images")
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError, RuntimeError) as e:
+        lines = [line for line in str(e).splitlines() if line.strip()] or [type(e).__name__]
+        # what a loading process met comes with its traceback, the sentence last
+        sys.exit(f"steel-defects: {lines[-1].partition(': ')[2] if lines[0].startswith('Caught ') else lines[0]}")
 
-# %% ../nbs/32_cli.ipynb #a724249c
+# %% ../nbs/32_cli.ipynb #d03f0897
 @command
 def synth(out:Path,     # Folder to write, in Severstal's layout
     *,
@@ -67,24 +71,25 @@ def synth(out:Path,     # Folder to write, in Severstal's layout
     style:list[str]=[], # Styles to draw from, by name; default: all
 ):
     "Make synthetic strips with exact masks."
+    if n < 1 or seed < 0: raise ValueError(f"--n is {n} and --seed {seed}: take 1 strip or more and a seed from 0")
     if unknown := set(style)-{s.name for s in STYLES}:
         raise ValueError(f"style {min(unknown)!r} is unknown: use {', '.join(s.name for s in STYLES)}")
     synth_set(out, n, seed=seed, frequency=even_classes if even else real_classes, styles=[s for s in STYLES if not style or s.name in style])
     _say(f"{n} strips in {out}/train_images, their masks in {out}/train.csv")
 
-# %% ../nbs/32_cli.ipynb #df07425b
+# %% ../nbs/32_cli.ipynb #7a87175d
 @command
-def catalog(folder:Path,           # A folder in any readable layout, or a label table
-    images:Path|None=None,         # Image folder of a label table
+def catalog(folder:Path,           # A folder in any readable layout, a label table, or a COCO file
+    images:Path|None=None,         # Image folder of a label table or a COCO file
     *,
     out:Path=Path("labels.csv"),   # Table to write; the class names go into a JSON of the same name
 ):
     "Turn any readable layout into ImageId,ClassId,EncodedPixels."
     found = read_catalog(folder, images)
     write_labels(found, out)
-    _say(f"{found!r}\nwritten to {out} and {out.with_suffix('.json').name}; the images are in {found.folder}")
+    _say(f"{found!r}\nwritten to {out} and {out.with_suffix('.json').name}; {f'the images are in {found.folder}' if found.folder else 'no image folder was named'}")
 
-# %% ../nbs/32_cli.ipynb #20976f19
+# %% ../nbs/32_cli.ipynb #50334646
 def part_by_folds(catalog:Catalog, # What to part
     folds:str|Path,                # CSV with the columns ImageId and fold
     fold:int,                      # The fold to hold back
@@ -100,12 +105,13 @@ def part_by_folds(catalog:Catalog, # What to part
     if missing := set(catalog.ids)-set(table.ImageId): raise ValueError(f"{folds} lacks {len(missing)} images, such as {min(missing)}: give each a fold")
     if fold not in set(numbers): raise ValueError(f"{folds} has no fold {fold}: choose one of {sorted(set(numbers.astype(int)))}")
     held = set(table.ImageId[numbers == fold])
+    if len(held) == len(catalog): raise ValueError(f"{folds} has all images in fold {fold}: number two folds or more, from 0")
     return catalog.subset([i for i in catalog.ids if i not in held]), catalog.subset([i for i in catalog.ids if i in held])
 
-# %% ../nbs/32_cli.ipynb #adca750e
+# %% ../nbs/32_cli.ipynb #a3fc4fd9
 @command
-def train(labels:Path,           # A label table, or a folder in any readable layout
-    images:Path|None=None,       # Image folder of a label table
+def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
+    images:Path|None=None,       # Image folder of a label table or a COCO file
     *,
     out:Path=Path("run"),        # Run folder; a run that stopped goes on
     folds:Path|None=None,        # CSV with ImageId,fold that keeps near copies together
@@ -125,7 +131,9 @@ def train(labels:Path,           # A label table, or a folder in any readable la
 ):
     "Train a U-Net and choose its decision."
     known = read_catalog(labels, images, present_only=present_only)
-    if known.folder is None: raise ValueError(f"{labels} is a table without images: name the image folder too")
+    if known.folder is None: raise ValueError(f"{labels} does not say where its images are: name the image folder too")
+    if fold and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
+    if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
     parts = part_by_folds(known, folds, fold) if folds else holdout(known, seed=seed)
     config = TrainConfig(epochs=epochs, lr=lr, patience=patience, seed=seed)
     about = dict(data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
@@ -163,9 +171,9 @@ def listed(table:str|Path, # Label table in either of Severstal's layouts
     "List the images that a table names."
     return _severstal_rows(Path(table)).ImageId.unique().tolist()
 
-# %% ../nbs/32_cli.ipynb #48d524d9
+# %% ../nbs/32_cli.ipynb #ea9d70d4
 @command
-def evaluate(labels:Path,                # A label table, or a folder in any readable layout
+def evaluate(labels:Path,                # A label table, a COCO file, or a folder in any readable layout
     found:Path,                          # A table of `predict`
     *,
     images:Path|None=None,               # Image folder of the label table; default: images of 256 x 1600
@@ -173,29 +181,46 @@ def evaluate(labels:Path,                # A label table, or a folder in any rea
     present_only:bool=False,             # Leave out rows of the table whose image is not in the folder
 ):
     "Score a prediction, with the all-empty answer beside it."
+    if json.suffix != ".json" or json.is_file() and "protocol" not in read_json(json): raise ValueError(f"{json} is no name for scores: let it be new and end in .json")
     known = read_catalog(labels, images, present_only=present_only)
-    rows = read_severstal(found, known.folder, classes=known.classes, image_ids=listed(found))
+    names, ids = [c.name for c in known.classes], listed(found)
+    if (note := found.with_suffix(".json")).is_file() and (others := [c.name for c in _class_file(note)]) != names:
+        raise ValueError(f"{found} has the classes {others} and {labels} has {names}: evaluate it on labels of its own classes")
+    if unknown := sorted(set(ids)-set(known.ids)):
+        raise ValueError(f"{found} has {len(unknown)} images that {labels} does not know, such as {unknown[0]}: "+
+                         ("take them out, or add the images" if known.folder else "name the image folder with --images, which tells the clean ones"))
+    rows = read_severstal(found, known.folder, classes=known.classes, image_ids=ids)
     truth = known.subset(rows.ids)
     if left := len(known)-len(truth): _say(f"{left} labelled images have no prediction in {found} and are left out")
     protocol = f"{found.name} against {labels.name}, every image of {found.name}; the decision is the one that made {found.name}"
-    write_scores(json, score_catalog(truth, rows), truth, protocol)
+    table = score_together(truth, rows)
+    in_main_process(lambda: write_scores(json, table, truth, protocol))
     _scores(read_json(json))
 
-# %% ../nbs/32_cli.ipynb #2e3b7470
+# %% ../nbs/32_cli.ipynb #4e15b063
+def _history(path:Path, # history.csv of a run
+)->pd.DataFrame:        # One row an epoch
+    "Read a history."
+    table = _lines(path)
+    if missing := {"epoch", "train_loss"}-{*table.columns}: raise ValueError(f"{path} has no column {min(missing)!r}: restore it, or train anew")
+    return table.apply(pd.to_numeric, errors="coerce")
+
+# %% ../nbs/32_cli.ipynb #70d2ba09
 def report_run(run:str|Path, # Run folder
     images:str|Path|None=None, # Image folder; None: where the run was trained
 )->Path:                     # The page
     "Write the page of a run: its scores, curves, successes and failures on the validation images."
     run = Path(run)
     if not (run/"scores.json").is_file(): raise FileNotFoundError(f"{run} holds no finished run (no scores.json): train first, or name another folder")
-    config = read_json(run/"config.json")
+    config, scores = read_json(run/"config.json"), read_json(run/"scores.json")
+    if not isinstance(scores, dict) or "protocol" not in scores: raise ValueError(f"{run}/scores.json holds no scores: train or evaluate anew")
     folder = images or config.get("data", {}).get("images")
     if folder is None: raise ValueError(f"{run}/config.json names no image folder: name it with --images")
     truth = read_severstal(run/"truth.csv", folder, image_ids=listed(run/"truth.csv"))
     found = read_severstal(run/"found.csv", folder, classes=truth.classes, image_ids=truth.ids)
     pairs = ((read_probabilities(run/"probabilities"/f"{i}.npz"), truth.stack(i)) for i in truth.ids)
-    return write_page(run/"report.html", title=f"Run {run.resolve().name}", truth=truth, found=found, history=pd.read_csv(run/"history.csv"),
-                      pairs=pairs, decision=read_decision(run/"decision.json"), config=config, note=f"{read_json(run/'scores.json')['protocol']}.")
+    return write_page(run/"report.html", title=f"Run {run.resolve().name}", truth=truth, found=found, history=_history(run/"history.csv"),
+                      pairs=pairs, decision=read_decision(run/"decision.json"), config=config, note=f"{scores['protocol']}.")
 
 # %% ../nbs/32_cli.ipynb #5231b688
 @command

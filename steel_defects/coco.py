@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['rle_from_coco', 'rle_to_coco', 'read_coco', 'write_coco']
 
-# %% ../nbs/11_coco.ipynb #3b2b739e
+# %% ../nbs/11_coco.ipynb #66dba02e
 import json
 from pathlib import Path
 from typing import Mapping, Sequence
 import numpy as np
+from matplotlib.colors import is_color_like, to_hex
 from scipy.ndimage import find_objects, label
 from .catalog import Catalog, _bar, _catalog, _given_classes, _sizes
 from .defects import DefectClass, TYPES, class_dicts, classes_from_dicts
@@ -133,7 +134,7 @@ def _counts(segmentation:Mapping, # {"size": [H, W], "counts": ...}
         raise ValueError("its counts are neither text nor a list of whole numbers: export the file anew")
     return _counts_runs(np.array(counts, np.int64), shape[0]*shape[1])
 
-# %% ../nbs/11_coco.ipynb #54ca42ed
+# %% ../nbs/11_coco.ipynb #69411e14
 def rle_from_coco(segmentation, # "segmentation" of an annotation: [[x1, y1, x2, y2, ...], ...] or {"size": [H, W], "counts": list, str or bytes}
     shape:tuple[int,int],       # Rows H and columns W of its image
 )->str:                         # Run-length text, column-major, counted from 1
@@ -143,6 +144,7 @@ def rle_from_coco(segmentation, # "segmentation" of an annotation: [[x1, y1, x2,
         raise ValueError("it has neither polygons nor counts, perhaps a box only: draw its outline or take it out")
     else:
         runs = []
+        if not isinstance(segmentation[0], (list, tuple)): segmentation = [segmentation] # one polygon without its list
         for n, values in enumerate(segmentation, 1):
             try: runs.append(_polygon_runs(_polygon(values, shape), shape))
             except ValueError as e: raise ValueError(f"its polygon {n} {e}") from e
@@ -193,7 +195,7 @@ def _coco_file(path:Path, # JSON
     except (ValueError, RecursionError) as e: raise ValueError(f"{path} is not valid JSON ({e}): export the file anew") from e
     return tuple(_entries(path, data, section) for section in ("images", "categories", "annotations"))
 
-# %% ../nbs/11_coco.ipynb #f2f4498a
+# %% ../nbs/11_coco.ipynb #d57a92d9
 def _coco_sizes(path:Path, # The file
     images:dict,           # Its images by their ids
 )->dict:                   # ImageId, height and width by their ids
@@ -201,6 +203,7 @@ def _coco_sizes(path:Path, # The file
     sizes, seen = {}, {}
     for i, image in images.items():
         name, sides = image["file_name"], [image["height"], image["width"]]
+        if isinstance(name, str): name = name.replace("\\", "/").removeprefix("./")
         try: image_path("", name)
         except (ValueError, TypeError) as e: raise ValueError(f"{path}, image {i!r}: {e}") from e
         if (first := seen.setdefault(name, i)) != i: raise ValueError(f"{path}, images {first!r} and {i!r} are both {name!r}: list it once")
@@ -209,24 +212,41 @@ def _coco_sizes(path:Path, # The file
         sizes[i] = name, int(sides[0]), int(sides[1])
     return sizes
 
-# %% ../nbs/11_coco.ipynb #d5307ca3
+# %% ../nbs/11_coco.ipynb #00393856
+def _no_defect(category:dict, # One entry
+    categories:dict,          # All by their ids
+)->bool:                      # True for the background and for a parent of others
+    "Tell a category that names no defect."
+    above = {str(c.get("supercategory")) for c in categories.values()}-{*TYPES, "none", "None"}
+    return category["name"].strip("_ ").lower() == "background" or category["name"] in above and category.get("supercategory") in (None, "none")
+
+# %% ../nbs/11_coco.ipynb #65f3aea0
+def _hex(color, # A colour as some tool wrote it
+)->str|None:    # "#rrggbb"; None where it is no colour
+    "Read the colour of a category."
+    if isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v < 256 for v in color): return "#"+bytes(color).hex()
+    return to_hex(color) if is_color_like(color) else None
+
+# %% ../nbs/11_coco.ipynb #5d48daf7
 def _coco_classes(path:Path, # The file
     categories:dict,         # Its categories by their ids
+    used:set,                # Category ids of its annotations
     classes,                 # DefectClasses or names, matched by name; or None
 )->tuple[tuple[DefectClass,...], dict]: # Classes, and the ClassId of each category id
     "Turn categories into classes."
     order, given = sorted(categories, key=lambda i: (isinstance(i, str), i)), _given_classes(classes, path/"none")
-    if not all(isinstance(c["name"], str) for c in categories.values()): raise ValueError(f"{path} has a category whose name is no text: name it")
+    if not all(isinstance(c["name"], str) and c["name"].strip() for c in categories.values()): raise ValueError(f"{path} has a category without a name: name it")
     if given is not None:
         ids = {c.name: c.id for c in given}
+        if len(ids) < len(given): raise ValueError(f"{path}: classes= has two of one name, and categories are matched by name: give each class its own")
         return given, {i: ids[categories[i]["name"]] for i in order if categories[i]["name"] in ids}
+    order = [i for i in order if i in used or not _no_defect(categories[i], categories)]
     if not order: raise ValueError(f"{path} has no category: name the defects there, or pass classes=[names]")
     dicts = []
     for n, category in enumerate((categories[i] for i in order), 1):
-        d, kind, color = {"id": n, "name": category["name"]}, category.get("supercategory"), category.get("color")
-        if isinstance(kind, str) and kind in TYPES: d["type"] = kind
-        if isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v < 256 for v in color): color = "#"+bytes(color).hex()
-        dicts.append(d | {k: category[k] for k in ("tint", "pattern") if k in category} | {"color": color})
+        d, kind = {"id": n, "name": category["name"]}, str(category.get("supercategory")).lower()
+        if kind in TYPES: d["type"] = kind
+        dicts.append(d | {k: category[k] for k in ("tint", "pattern") if k in category} | {"color": _hex(category.get("color"))})
     try: return classes_from_dicts(dicts), {i: n for n, i in enumerate(order, 1)}
     except ValueError as e: raise ValueError(f"{path}, categories: {e}") from e
 
@@ -252,7 +272,7 @@ def _coco_chosen(path:Path, # The file
                              "annotate the image as it is, or take it out")
     return sizes
 
-# %% ../nbs/11_coco.ipynb #3231d5e2
+# %% ../nbs/11_coco.ipynb #9c2e0c82
 def _coco_rows(path:Path, # The file
     annotations:dict,     # Its annotations by their ids
     sizes:dict,           # ImageId, height, width by the image's id
@@ -260,7 +280,7 @@ def _coco_rows(path:Path, # The file
     categories:dict,      # Categories by their ids
 )->list[tuple]:           # ImageId, ClassId, run-length text
     "Join the annotations of each class in each image."
-    found = {}
+    found, faults = {}, {}
     for i, a in _bar(list(annotations.items()), "annotations"):
         where, (image, category) = f"{path}, annotation {i!r}", (a["image_id"], a["category_id"])
         for word, value, known in (("image", image, sizes), ("category", category, categories)):
@@ -270,8 +290,12 @@ def _coco_rows(path:Path, # The file
             raise ValueError(f"{where} is of category {categories[category]['name']!r}, which is not among the classes: add it there")
         name, *shape = sizes[image]
         try: text = rle_from_coco(a["segmentation"], tuple(shape))
-        except ValueError as e: raise ValueError(f"{where}: {e}") from e
-        found.setdefault((name, class_ids[category]), []).append(text)
+        except ValueError as e: faults[i] = f"{where}: {e}"
+        else: found.setdefault((name, class_ids[category]), []).append(text)
+    if faults:
+        first, *more = faults
+        also = f" (and {len(more)} more: {', '.join(map(repr, more[:8]))}{', ...' if len(more) > 8 else ''})" if more else ""
+        raise ValueError(faults[first]+also)
     return [(*key, texts[0] if len(texts) == 1 else _united(texts)) for key, texts in found.items()]
 
 # %% ../nbs/11_coco.ipynb #7cf9185b
@@ -281,7 +305,7 @@ def _united(texts:Sequence[str], # Run-length texts of one image
     runs = map(rle_runs, texts)
     return _joined([(starts, starts+lengths) for starts, lengths in runs])
 
-# %% ../nbs/11_coco.ipynb #92746daa
+# %% ../nbs/11_coco.ipynb #9528a364
 def read_coco(path:str|Path,   # JSON in COCO's layout
     images:str|Path|None=None, # Image folder, to which `file_name` is relative; None: labels only, sizes as the file says
     *,
@@ -293,7 +317,8 @@ def read_coco(path:str|Path,   # JSON in COCO's layout
     path = Path(path)
     listed, categories, annotations = _coco_file(path)
     sizes = _coco_sizes(path, listed)
-    classes, class_ids = _coco_classes(path, categories, classes)
+    used = {a["category_id"] for a in annotations.values() if isinstance(a["category_id"], (int, str))}
+    classes, class_ids = _coco_classes(path, categories, used, classes)
     chosen = _coco_chosen(path, list(sizes.values()), images, present_only)
     if not chosen: raise ValueError(f"{path} leaves no image{f' of {images}' if images else ''}: check that file and image folder belong together")
     rows, there = _coco_rows(path, annotations, sizes, class_ids, categories), {i for i, *_ in chosen}

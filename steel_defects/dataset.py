@@ -93,7 +93,18 @@ class Images:
             while self.room < 0 and len(self.kept) > 1: self.room += self.kept.popitem(last=False)[1][0].nbytes
         return self.kept[image_id]
 
-# %% ../nbs/20_dataset.ipynb #cdea9561
+# %% ../nbs/20_dataset.ipynb #47ebbca5
+def _check_crops(images:int, # Images to crop from
+    size:tuple[int, int],    # Rows and columns of a crop
+    crops:int|None,          # Crops in an epoch
+    seed:int,                # Of the choice
+)->None:
+    "Refuse what no crop can be cut from."
+    if not images: raise ValueError("the catalog holds no image to crop: give training some images")
+    if min(size) < 8 or crops is not None and crops < 1 or seed < 0:
+        raise ValueError(f"size is {tuple(size)}, crops {crops} and seed {seed}: take a size of 8 pixels or more, 1 crop or more, and a seed from 0")
+
+# %% ../nbs/20_dataset.ipynb #99c5b6d5
 class Crops(Dataset):
     "Random crops of a catalog at native resolution, a share of them around a defect."
     def __init__(self, catalog:Catalog, # Images and masks
@@ -104,7 +115,7 @@ class Crops(Dataset):
         steps:Sequence[str]=(),          # Preprocessing steps by name
         seed:int=0,                      # Same seed, same crops
     ):
-        if len(catalog) == 0: raise ValueError("the catalog holds no image: there is nothing to crop")
+        _check_crops(len(catalog), size, crops, seed)
         self.catalog, self.size, self.share, self.seed, self.epoch = catalog, tuple(size), defect_share, seed, 0
         self.images, self.presence = Images(catalog, steps), catalog.presence().to_numpy()
         self.weights = class_weights(self.presence)
@@ -173,7 +184,7 @@ class Collate:
                 x, y = self.augment(x, y)
         return (x-mean)/sigma, y
 
-# %% ../nbs/20_dataset.ipynb #4215f825
+# %% ../nbs/20_dataset.ipynb #dfc4ba61
 def crop_loader(catalog:Catalog,     # Images and masks to train on
     *,
     batch:int=8,                     # Crops in a batch
@@ -182,6 +193,7 @@ def crop_loader(catalog:Catalog,     # Images and masks to train on
     **crop_args,                     # `size`, `crops`, `defect_share`, `steps`, `seed` of `Crops`
 )->DataLoader:                       # Batches (images, masks)
     "Load training crops."
+    if batch < 1 or workers < 0: raise ValueError(f"batch is {batch} and workers {workers}: take 1 crop or more, and no loading process or more")
     crops = Crops(catalog, **crop_args)
     if len(crops) < batch: raise ValueError(f"an epoch has {len(crops)} crops, fewer than one batch of {batch}: raise crops or lower batch")
     return DataLoader(crops, batch_size=batch, collate_fn=Collate(augment), num_workers=workers, drop_last=True)

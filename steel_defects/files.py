@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['replacing', 'locked', 'remove_parts', 'write_json', 'read_json']
 
-# %% ../nbs/00_files.ipynb #8b159a5b
-import errno, json, os, shutil, threading
+# %% ../nbs/00_files.ipynb #54982daf
+import errno, json, os, re, shutil, threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
+import psutil
 from filelock import FileLock, Timeout
 
 # %% ../nbs/00_files.ipynb #8b596824
@@ -55,23 +56,28 @@ def _unwritten(path:Path, # The file that was to be written
     remedy = _REMEDIES.get(number, "choose a folder that you may write to" if isinstance(e, PermissionError) else "check the folder and the disk")
     return type(e)(f"{path} cannot be written ({' '.join(str(e.strerror or e).split())}): {remedy}")
 
-# %% ../nbs/00_files.ipynb #14809667
+# %% ../nbs/00_files.ipynb #8e93a549
 @contextmanager
 def locked(folder:str|Path, # A folder, made when missing; holds an empty file .lock from then on
 )->Iterator[None]:
     "Keep a folder to this process; `ValueError` when another process has it."
-    Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder)/".lock", is_singleton=True)
-    try: lock.acquire(timeout=0)
-    except Timeout as e: raise ValueError(f"{folder} is in use by another process: wait until that has ended, or choose another folder") from e
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except OSError as e:
+        if not isinstance(e, Timeout): raise _unwritten(Path(folder)/".lock", e) from e
+        raise ValueError(f"{folder} is in use by another process: wait until that has ended, or choose another folder") from e
     try: yield
     finally: lock.release()
 
-# %% ../nbs/00_files.ipynb #48603d03
+# %% ../nbs/00_files.ipynb #effe2d40
 def remove_parts(folder:str|Path, # Searched with its subfolders
 )->None:
     "Remove what killed processes left half written."
-    for path in Path(folder).rglob(".part-*"): path.unlink(missing_ok=True)
+    for path in Path(folder).rglob(".part-*"):
+        known = re.match(r"\.part-(\d+)-[0-9a-f]+-", path.name)
+        if known and path.is_file() and not psutil.pid_exists(int(known[1])): path.unlink(missing_ok=True)
 
 # %% ../nbs/00_files.ipynb #3165aba2
 def _json(path:str|Path, # The file it is for

@@ -121,7 +121,7 @@ def _map_values(path:Path,         # A label map
     if (bad := (values == 0) & (codes > 0)).any(): raise ValueError(_no_class(path, codes, bad, classes, maps))
     return values
 
-# %% ../nbs/12_layouts.ipynb #52b3d1b1
+# %% ../nbs/12_layouts.ipynb #9cf5fe78
 def read_label_maps(root:str|Path, # Folder with images/ and annotations/, each perhaps with parts below
     *,
     classes:Sequence[DefectClass]|Sequence[str]|None=None, # Classes or their names; None: from classes.json in `root`
@@ -141,6 +141,9 @@ def read_label_maps(root:str|Path, # Folder with images/ and annotations/, each 
         rows += [(size[0], int(v), rle_encode(values == v)) for v in np.unique(values) if v]
     top, worst = max(((c, i) for i, c, _ in rows), default=(0, ""))
     classes = classes or (_map_classes(top, sizes) if 0 < top <= 50 else ())
+    if top == 255 > len(classes) and all(c in (1, 255) for _, c, _ in rows):
+        raise ValueError(f"{root} has label maps with the value 255 (that of {worst}): values are ClassIds from 1; save 1 where there is a defect, "
+                         'or save the map as RGB and give the class the color "#ffffff" in classes.json')
     if top > len(classes) or not classes:
         raise ValueError(f"{root} has label maps with values up to {top}{f' (that of {worst})' if worst else ''} and {len(classes) or 'unknown'} "
                          "classes: values are ClassIds from 1; correct the map, pass classes=[names] or write classes.json")
@@ -263,17 +266,18 @@ def _layout(root:Path, # A folder
     beside = (p.with_suffix(end) for p in root.glob("*/**/*.png") for end in (".jpg", ".jpeg", ".bmp"))
     return "class folders" if any(p.exists() for p in beside) else ""
 
-# %% ../nbs/12_layouts.ipynb #a8355ec6
+# %% ../nbs/12_layouts.ipynb #fa67e2d1
 def _read_coco_folder(root:Path, # Folder with a COCO file and images
     **kwargs,                    # For `read_coco`
 )->Catalog:                      # The catalog
     "Read the one COCO file of a folder."
     files, images = _coco_places(root)
+    if len(files) == 1 and re.search(rb'"file_name"\s*:\s*"(\./)?images[/\\]', files[0].read_bytes()): images = root # names that begin above the image folder
     if len(files) > 1:
         raise ValueError(f"{root} has {len(files)} COCO files ({', '.join(p.name for p in files)}): name one of them and its image folder")
     return read_coco(files[0], images, **kwargs)
 
-# %% ../nbs/12_layouts.ipynb #6ffb9cea
+# %% ../nbs/12_layouts.ipynb #d32e5a4b
 def read_catalog(path:str|Path, # Label table (CSV), COCO file (JSON), or a folder in any layout
     images:str|Path|None=None,  # Image folder of a label table or a COCO file
     *,
@@ -290,6 +294,9 @@ def read_catalog(path:str|Path, # Label table (CSV), COCO file (JSON), or a fold
     if layout == "severstal": path, images = path/"train.csv", images or path/"train_images"
     if layout in ("table", "severstal"): return read_severstal(path, images, shape=shape, **wanted)
     if images is not None: raise ValueError(f"{path} is a folder that holds images and masks: leave out the image folder {images}")
+    if not layout and (files := sorted(p for p in path.glob("**/*.json") if p.name != "classes.json" and _is_coco(p))):
+        raise ValueError(f"{path} has {len(files)} COCO file{'s' if len(files) > 1 else ''} ({', '.join(p.relative_to(path).as_posix() for p in files[:5])}), and the images "
+                         "are not where they are looked for: name one COCO file, and after it the folder that its file names start from")
     if not layout: raise ValueError(f"{path} is laid out in no known way: it needs train.csv and train_images/, images/ and annotations/, test/ and "
                                     "ground_truth/, a COCO file with its images, or a folder for each class with image and PNG mask of one name")
     if layout == "coco": return _read_coco_folder(path, **wanted)

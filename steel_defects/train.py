@@ -122,13 +122,16 @@ def save_checkpoint(out:Path, # Run folder
     for old in sorted((Path(out)/"checkpoints").glob("*/state.pt"))[:-keep]:
         shutil.rmtree(old.parent)
 
-# %% ../nbs/23_train.ipynb #e1a546e7
+# %% ../nbs/23_train.ipynb #70d8abf5
 def load_checkpoint(out:Path, # Run folder
 )->dict|None:                 # The newest state that is complete, or None where there is no checkpoint
     "Read the newest complete checkpoint of a run; a damaged one is passed over with a warning, `ValueError` when all are."
     paths = sorted((Path(out)/"checkpoints").glob("*/state.pt"), reverse=True)
     for path in paths:
-        try: return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if isinstance(state, dict): return state
+            raise ValueError("it holds no state")
         except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as e:
             warnings.warn(f"{path} cannot be read ({str(e).splitlines()[0][:80] if str(e) else type(e).__name__}): the checkpoint before it is taken")
     if paths: raise ValueError(f"{out}/checkpoints holds no checkpoint that can be read: remove that folder to train anew")
@@ -206,7 +209,16 @@ def _setup(model:nn.Module, # What to train
     model, train, optimiser, schedule = accelerator.prepare(model, train, optimiser, schedule)
     return accelerator, model, averaged, train, accelerator.prepare(valid) if valid is not None else None, optimiser, schedule
 
-# %% ../nbs/23_train.ipynb #fe04c81c
+# %% ../nbs/23_train.ipynb #ce390572
+def _differences(a, # One JSON
+    b,              # Another
+    where:str="",   # Name of both
+)->list[str]:       # Names of the settings that differ
+    "Compare two configurations, all but their places."
+    if not (isinstance(a, dict) and isinstance(b, dict)): return [] if a == b else [where or "config.json"]
+    return [name for k in sorted({*a, *b}-({"data"} if not where else set())) for name in _differences(a.get(k), b.get(k), f"{where}.{k}".lstrip("."))]
+
+# %% ../nbs/23_train.ipynb #94df1bd8
 def _check_run(out:Path,   # Run folder
     config:TrainConfig,    # Settings asked for
     about:dict,            # What else is written to config.json
@@ -215,12 +227,15 @@ def _check_run(out:Path,   # Run folder
     "Begin a run folder, or go on in one of a run with the same settings."
     together = dict(processes=processes) if processes > 1 else {}
     wanted = json.loads(json.dumps(dict(about, train=asdict(config), **together)))
-    if not (out/"config.json").exists(): write_json(out/"config.json", wanted)
-    if read_json(out/"config.json") != wanted:
-        raise ValueError(f"{out} holds a run with other settings: choose another folder, or remove this one to train anew")
+    begun = [p.name for name in ("model.safetensors", "scores.json", "checkpoints/*/state.pt") for p in out.glob(name)]
+    if not begun: write_json(out/"config.json", wanted)
+    elif not (out/"config.json").exists():
+        raise ValueError(f"{out} holds {begun[0]} and no config.json that says of which run it is: choose another folder, or remove this one")
+    if other := _differences(read_json(out/"config.json"), wanted):
+        raise ValueError(f"{out} holds a run with other settings ({', '.join(other[:4])}): choose another folder, or remove this one to train anew")
     remove_parts(out)
-    for folder in (out/"checkpoints").glob("*"):
-        if not (folder/"state.pt").is_file(): shutil.rmtree(folder)
+    for folder in (out/"checkpoints").glob("[0-9]"*8):
+        if folder.is_dir() and not any(folder.iterdir()): folder.rmdir()
 
 # %% ../nbs/23_train.ipynb #7db50692
 def _generators(device:torch.device, # Of this process
@@ -230,13 +245,15 @@ def _generators(device:torch.device, # Of this process
     if device.type == "cuda": states["cuda"] = torch.cuda.get_rng_state(device)
     return gather_object([states])
 
-# %% ../nbs/23_train.ipynb #52dda024
+# %% ../nbs/23_train.ipynb #2fb6c15f
 def _resume(state:dict|None, # From `load_checkpoint`
     parts:dict,              # Model, averaged weights, optimiser, schedule; changed in place
     accelerator:Accelerator, # Device and number of this process
 )->tuple[list, float, int]:  # History rows, best score, epochs since it
     "Bring all parts back to where a run stopped; without a state, to the start."
     if state is None: return [], -1., 0
+    if missing := {*parts, "chance", "rows", "best", "since"}-state.keys():
+        raise ValueError(f"the newest checkpoint lacks {min(missing)!r}: remove the folder checkpoints of this run to train anew")
     for name, part in parts.items(): part.load_state_dict(state[name])
     chance = state["chance"][accelerator.process_index]
     torch.set_rng_state(chance["cpu"])
@@ -271,7 +288,7 @@ def _validated(accelerator:Accelerator, # Device, precision, processes
     if not np.isfinite(scores[0]): raise FloatingPointError(f"the validation loss is {scores[0]}")
     return scores
 
-# %% ../nbs/23_train.ipynb #d47f9ff8
+# %% ../nbs/23_train.ipynb #8f0140a3
 def _epochs(out:Path,       # Run folder, locked
     parts:tuple,            # From `_setup`
     state:dict|None,        # From `load_checkpoint`
@@ -298,14 +315,14 @@ def _epochs(out:Path,       # Run folder, locked
         rows.append(_row(epoch+1, (epoch+1)*steps, train_loss, scores, schedule.get_last_lr()[0], time.time()-start))
         score, chance = rows[-1].get("dice", float(epoch)), _generators(accelerator.device)
         best, since = (score, 0) if score > best else (best, since+1)
-        if main: _write_epoch(out, rows, best, since, kept, chance)
+        in_main_process(lambda: _write_epoch(out, rows, best, since, kept, chance))
         for callback in callbacks if main else (): callback(pd.DataFrame(rows))
         bar.set_description(f"epoch {epoch+1}" if valid is None else f"epoch {epoch+1}, Dice {score:.3f}, best {best:.3f}")
     bar.close()
     accelerator.wait_for_everyone()
     return rows
 
-# %% ../nbs/23_train.ipynb #39c146bd
+# %% ../nbs/23_train.ipynb #043707e2
 def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
     train:Iterable,             # Loader of (images, masks); its data set may have `set_epoch`
     valid:Iterable|None,        # Loader of (images, masks), or None
@@ -322,6 +339,8 @@ def fit(model:nn.Module,        # From (B, 1, H, W) to logits (B, C, H, W)
         in_main_process(lambda: (held.enter_context(locked(out)), _check_run(out, config, about or {}, process.num_processes)))
         state, parts = load_checkpoint(out), _setup(model, train, valid, config)
         set_seed(config.seed, device_specific=True)
+        if state and not (out/"model.safetensors").is_file():
+            raise FileNotFoundError(f"{out} has checkpoints and no model.safetensors: restore it, or remove {out}/checkpoints to train anew")
         try: rows = _epochs(out, parts, state, loss, config, callbacks)
         finally:
             if (out/"model.safetensors").is_file(): model.load_state_dict(load_file(out/"model.safetensors"))

@@ -78,12 +78,13 @@ def initialise(
     nn.init.normal_(head.weight, std=.01)
     nn.init.constant_(head.bias, -math.log((1 - prior)/prior))
 
-# %% ../nbs/21_unet.ipynb #af284a4b
+# %% ../nbs/21_unet.ipynb #7cb94e46
 def _check_config(classes, in_channels, width, depth, residual, prior, dropout):
     "Refuse what no U-Net can be built from, and say what can."
     for name, value in dict(classes=classes, in_channels=in_channels, width=width, depth=depth).items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"UNet got {name}={value!r}: give a whole number of 1 or more.")
+        most = dict(width=1024, depth=8).get(name, 2**16)
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"UNet got {name}={value!r}: give a whole number from 1 to {most}.")
     if not 0 < prior < 1:
         raise ValueError(f"UNet got prior={prior!r}: give a probability between 0 and 1, such as the share of defects.")
     if not 0 <= dropout < 1:

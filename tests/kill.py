@@ -98,7 +98,7 @@ def run_loads(out:Path):
         state = load_checkpoint(out)
     if (out/"config.json").exists(): read_json(out/"config.json")
     if (out/"history.csv").exists(): assert len(pd.read_csv(out/"history.csv")) >= len(state["rows"] if state else [])
-    if (out/"model.safetensors").exists(): load_model(out)
+    if (out/"model.safetensors").exists(): load_model(out, decision=default_decision(4))
     else: assert state is None, "a checkpoint without weights"
     stored(out)
 
@@ -132,7 +132,7 @@ def same_prediction(a:Path, b:Path):
     rows = pd.read_csv(b/"found.csv")
     assert rows.EncodedPixels.notna().mean() > .5
     assert len(rows) == 4*rows.ImageId.nunique() and not rows.duplicated(["ImageId", "ClassId"]).any()
-    assert {p.name for p in b.iterdir()} == {"found.csv", "probabilities"}
+    assert {p.name for p in b.iterdir()} == {"found.csv", "found.json", "probabilities"}
     x, y = stored(a), stored(b)
     assert list(sorted(x)) == list(sorted(y)) and all((x[k] == y[k]).all() for k in x)
 

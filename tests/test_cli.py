@@ -1,5 +1,6 @@
 "The command line from strips to a page, each command twice on its own output."
 import json
+import shutil
 import subprocess
 import sys
 
@@ -80,9 +81,14 @@ def test_other_settings_do_not_overwrite_a_run(work):
     (["predict", "nowhere", "--model", "nowhere"], "holds no model.safetensors"),
     (["train", "nowhere.csv"], "there is no nowhere.csv"),
     (["synth", "x", "--style", "rusty"], "style 'rusty' is unknown"),
+    (["synth", "x", "--n", "-2"], "take 1 strip or more"), (["synth", "x", "--seed", "-1"], "a seed from 0"),
+    (["predict", "x", "--model", "SAMPLE"], "holds no model.safetensors"), (["train", "SAMPLE/train.csv", "SAMPLE/train_images", "--fold", "3"], "without --folds"),
+    (["train", "SAMPLE/train.csv", "SAMPLE/train_images", "--crop", "1000000", "--crops", "8"], "not enough memory"),
+    (["evaluate", "SAMPLE/train.csv", "SAMPLE/train.csv", "--json", "SAMPLE/train.csv"], "is no name for scores"),
     (["report", "nowhere"], "holds no finished run"),
 ])
-def test_mistakes_get_one_sentence(args, sentence, tmp_path):
+def test_mistakes_get_one_sentence(args, sentence, tmp_path, root):
+    args = [a.replace("SAMPLE", str(root/"data"/"sample")) for a in args]
     done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", *args], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
 
@@ -100,3 +106,27 @@ def test_folds_part_as_told(work, tmp_path):
         with pytest.raises(ValueError, match=sentence): part_by_folds(catalog, tmp_path/"folds.csv", 1)
     table.to_csv(tmp_path/"folds.csv", index=False)
     with pytest.raises(ValueError, match="no fold 7"): part_by_folds(catalog, tmp_path/"folds.csv", 7)
+
+
+def test_other_classes_are_not_scored(work, tmp_path):
+    for name in ("labels.csv", "found.csv"): (tmp_path/name).write_bytes((work/name).read_bytes())
+    (tmp_path/"found.json").write_bytes((work/"found.json").read_bytes())
+    names = json.loads((work/"labels.json").read_text())
+    names["classes"][0]["name"] = "scratch"
+    (tmp_path/"labels.json").write_text(json.dumps(names))
+    with pytest.raises(ValueError, match="evaluate it on labels of its own classes"):
+        run("evaluate", tmp_path/"labels.csv", tmp_path/"found.csv", "--images", work/"strips"/"train_images", "--json", tmp_path/"scores.json")
+    table = pd.read_csv(work/"strips"/"train.csv")
+    with pytest.raises(ValueError, match="name the image folder with --images"): run("evaluate", work/"strips"/"train.csv", work/"found.csv", "--json", tmp_path/"scores.json")
+    assert len(table) < 40
+
+
+def test_a_broken_image_is_one_sentence_with_loading_processes_too(work, tmp_path):
+    shutil.copytree(work/"strips", tmp_path/"strips")
+    path = sorted((tmp_path/"strips"/"train_images").iterdir())[3]
+    path.write_bytes(path.read_bytes()[:9000])
+    done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", "train", tmp_path/"strips", "--out", tmp_path/"run", "--workers", "2", "--epochs", "1",
+                           "--width", "4", "--depth", "2", "--crop", "64", "--crops", "8"], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and path.name in last and "cannot be read as an image" in last and "Traceback" not in done.stderr
+    assert not (tmp_path/"run"/"config.json").exists()

@@ -208,10 +208,9 @@ def rle(*counts, size=(6, 5)): return {"size": list(size), "counts": list(counts
     *((coco(images=[dict(id=1, file_name="a", height=h, width=5)]), "image 1 has height")
       for h in (0, -6, 6.5, "6", None, True, float("nan"), float("inf"), 10**30)),
     *((coco(images=[dict(id=1, file_name=f, height=6, width=5)]), "image 1: ")
-      for f in ("", None, 3, "/a.png", "../a.png", "x/../../a.png", "C:\\a.png", "x\\a.png")),
-    (coco(categories=[dict(id=1)]), "has no 'name'"), (coco(categories=[dict(id=1, name=3)]), "whose name is no text"),
+      for f in ("", None, 3, "/a.png", "../a.png", "x/../../a.png", "C:\\a.png", "..\\a.png")),
+    (coco(categories=[dict(id=1)]), "has no 'name'"), (coco(categories=[dict(id=1, name=3)]), "a category without a name"), (coco(categories=[dict(id=1, name=" ")]), "a category without a name"),
     (coco(categories=[dict(id=1, name="a")]*2), "two categories"),
-    (coco(categories=[dict(id=1, name="a", color="red")]), "categories: class 1 has the colour 'red'"),
     (coco(categories=[dict(id=1, name="a", pattern="x")]), "has pattern 'x'"),
     (coco(categories=[dict(id=1, name="a", tint=9)]), "has tint 9"),
     (coco(dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 2, 2])), "has no 'segmentation'"),
@@ -235,7 +234,6 @@ def rle(*counts, size=(6, 5)): return {"size": list(size), "counts": list(counts
     (coco(note(4, [[1, 1, 4, 1, 4]])), "annotation 4: its polygon 1 has 5 numbers"), (coco(note(4, [[1, 1, 4, 4]])), "polygon 1 has 2 corners"),
     (coco(note(4, [[]])), "has 0 corners"),
     (coco(note(4, [*SQUARE, [1, 1, 4, None, 4, 4]])), "polygon 2 holds something that is not a number"),
-    (coco(note(4, [1, 1, 4, 1, 4, 4])), "polygon 1 has 1 numbers"),
     (coco(note(4, [[1, 1, 4, float("nan"), 4, 4]])), "annotation 4: its polygon 1 holds a number that is no place"),
     (coco(note(4, [[1, 1, 4, 1e300, 4, 4]])), "no place"),
     (coco(note(4, [[1, 1, 4, 10**400, 4, 4]])), "no place"),
@@ -296,3 +294,33 @@ def test_broken_bytes_give_a_catalog_or_one_line(tmp_path, extra, place, cut):
     (tmp_path/"coco.json").write_bytes(text[:place]+extra+text[place+cut:])
     try: assert isinstance(read_coco(tmp_path/"coco.json"), Catalog)
     except ValueError as e: assert "\n" not in str(e) and "coco.json" in str(e)
+
+
+def saved(tmp_path, data):
+    (tmp_path/"c.json").write_text(json.dumps(data))
+    return tmp_path/"c.json"
+
+
+def test_spellings_of_other_tools(tmp_path):
+    "A backslash or ./ before a name, a polygon without its list, a colour by its name."
+    for name in ("sub/a.png", "./sub/a.png", "sub\\a.png"):
+        assert read_coco(saved(tmp_path, coco(images=[dict(id=1, file_name=name, height=6, width=5)]))).ids == ["sub/a.png"]
+    flat, listed = (read_coco(saved(tmp_path, coco(note(1, polygon)))) for polygon in ([1, 1, 4, 1, 4, 4], [[1, 1, 4, 1, 4, 4]]))
+    assert flat.labels.equals(listed.labels) and len(flat.labels) == 1
+    for color, shown in [("red", (255, 0, 0)), ([255, 0, 0], (255, 0, 0)), ([1., 0., 0.], (255, 0, 0)), ("no colour", None), ("", None)]:
+        c = read_coco(saved(tmp_path, coco(categories=[dict(id=1, name="a", color=color)]))).classes[0]
+        assert (c.color == shown) if shown else c.own_color is None
+
+
+def test_parents_and_background_are_no_classes_unless_used(tmp_path):
+    categories = [dict(id=0, name="plant", supercategory="none"), dict(id=1, name="crack", supercategory="plant"), dict(id=2, name="_background_"), dict(id=3, name="hole")]
+    assert [c.name for c in read_coco(saved(tmp_path, coco(note(1, [[1, 1, 4, 1, 4, 4]]), categories=categories))).classes] == ["crack", "hole"]
+    used = [note(1, [[1, 1, 4, 1, 4, 4]]) | dict(category_id=0)]
+    assert [c.name for c in read_coco(saved(tmp_path, coco(*used, categories=categories))).classes] == ["plant", "crack", "hole"]
+    twins = coco(categories=[dict(id=1, name="crack"), dict(id=2, name="crack")])
+    with pytest.raises(ValueError, match="two of one name"): read_coco(saved(tmp_path, twins), classes=read_coco(saved(tmp_path, twins)).classes)
+
+
+def test_all_faulty_annotations_are_named_at_once(tmp_path):
+    notes = [note(1, [[1, 1, 4, 1, 4, 4]])]+[note(n, []) for n in range(2, 15)]
+    with pytest.raises(ValueError, match=r"annotation 2: .* \(and 12 more: 3, 4, 5, 6, 7, 8, 9, 10, ...\)"): read_coco(saved(tmp_path, coco(*notes)))

@@ -184,3 +184,43 @@ def test_stored_probabilities_that_are_gone_are_made_again(images, monkeypatch):
     monkeypatch.setattr("steel_defects.predict.probabilities", lambda *args, **kwargs: calls.append(1) or probabilities(*args, **kwargs))
     predict_folder(small(), images, out=out, store=store)
     assert len(calls) == 1 and len(list(store.iterdir())) == 4
+
+
+def test_a_store_that_another_model_filled_is_filled_anew(images):
+    out, store = images.parent/"found.csv", images.parent/"stored"
+    predict_folder(small(1), images, out=images.parent/"other.csv", store=store)
+    broken = sorted(images.glob("*.jpg"))[2]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:9000])
+    with pytest.raises(ValueError, match="cannot be read as an image"): predict_folder(small(), images, out=out)
+    broken.write_bytes(whole)
+    with pytest.raises(ValueError, match="another model, folder or setting"): predict_folder(small(), images, out=out, store=store)
+    shutil.rmtree(images.parent/"found.csv.partial")
+    predict_folder(small(), images, out=out, store=store)
+    for path in store.iterdir(): assert (read_probabilities(path) == probabilities(small(), read_image(images/path.stem))).all()
+
+
+def test_only_predictions_are_written_over(images):
+    for name, text in [("labels.csv", "ImageId,ClassId,EncodedPixels\n"), ("scores.json", "{}"), ("found.json", "{}")]:
+        (images.parent/name).write_text(text)
+        with pytest.raises(ValueError, match="is there and is no prediction|let it end in .csv"): predict_folder(small(), images, out=images.parent/name.replace("found.json", "found.csv"))
+        assert (images.parent/name).read_text() == text
+    with pytest.raises(ValueError, match="let it end in .csv"): predict_folder(small(), images, out=images)
+    assert not list(images.parent.glob("*.partial"))
+    for _ in range(2): predict_folder(small(), images, out=images.parent/"new.csv")
+    assert json.loads((images.parent/"new.json").read_text())["classes"][2]["name"] == "crack"
+
+
+@pytest.mark.parametrize("line", ["{}", "rubbish", "[]", '{"ImageId": "a.jpg"}'])
+def test_a_damaged_journal_is_named(images, line):
+    (images.parent/"found.csv.partial").mkdir()
+    out = images.parent/"found.csv"
+    (images/"zzz.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match="zzz.jpg cannot be read"): predict_folder(small(), images, out=out)
+    (images/"zzz.jpg").unlink()
+    (images.parent/"found.csv.partial"/"1-0.jsonl").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match="found.csv.partial holds a damaged line .*: remove that folder"): predict_folder(small(), images, out=out)
+
+
+def test_an_image_of_three_axes():
+    with pytest.raises(ValueError, match=r"shape \(8, 8, 3\): give one grey image"): probabilities(small(), np.zeros((8, 8, 3), np.float32))

@@ -76,14 +76,18 @@ def bars(
     log:bool=False,      # Logarithmic axis
     title:str="",        # What is measured
 ):
-    "Draw medians as bars."
+    "Draw medians as bars, or as points on a logarithmic axis."
     column = column or table.columns[0]
     values = table[column]
     names = [", ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in values.index]
     blue = [str(i[-1] if isinstance(i, tuple) else i).startswith(ours) for i in values.index]
     fig, ax = plt.subplots(figsize=(7.5, .5+.27*len(values)), dpi=80, layout="constrained")
-    drawn = ax.barh(range(len(values)), values, color=["tab:blue" if b else "silver" for b in blue])
-    ax.bar_label(drawn, [f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in values], padding=3, fontsize=8)
+    labels, colors = [f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in values], ["tab:blue" if b else "silver" for b in blue]
+    if log:  # a bar would have to begin at 0, which a logarithmic axis does not have
+        ax.scatter(values, range(len(values)), color=colors, edgecolor="black", lw=.5, zorder=3)
+        ax.grid(axis="y", lw=.5)
+        for n, (v, label) in enumerate(zip(values, labels)): ax.annotate(label, (v, n), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    else: ax.bar_label(ax.barh(range(len(values)), values, color=colors), labels, padding=3, fontsize=8)
     ax.set_yticks(range(len(values)), names, fontsize=8)
     ax.invert_yaxis()
     ax.margins(x=.15)
