@@ -76,8 +76,8 @@ from . import dataset as dataset
 from .dataset import (
     Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
     augmentation as augmentation, class_weights as class_weights, crop_corner as crop_corner,
-    crop_loader as crop_loader, holdout as holdout, prepare as prepare, random_pixel as random_pixel,
-    strip_loader as strip_loader,
+    crop_loader as crop_loader, holdout as holdout, known_steps as known_steps, prepare as prepare,
+    random_pixel as random_pixel, strip_loader as strip_loader,
 )
 from . import unet as unet
 from .unet import (

@@ -30,7 +30,7 @@ app = typer.Typer(help="Find steel-surface defects pixel by pixel.", no_args_is_
 # %% ../nbs/32_cli.ipynb #a704b428
 TOGETHER = "train", "predict", "evaluate"
 
-# %% ../nbs/32_cli.ipynb #ad70b419
+# %% ../nbs/32_cli.ipynb #cafee633
 def command(function:Callable, # Its comments become the help texts
 )->Callable:                   # The same function
     "Make a command of a function with docments."
@@ -41,7 +41,11 @@ def command(function:Callable, # Its comments become the help texts
     def run(**arguments):
         if function.__name__ not in TOGETHER and int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise ValueError(f"{function.__name__} runs in one process: start it without torchrun, which is for {', '.join(TOGETHER)}")
-        function(**arguments)
+        try: function(**arguments)
+        except KeyboardInterrupt:
+            again = "; the same command goes on where it stopped" if function.__name__ in ("train", "predict") else ""
+            typer.echo(f"steel-defects: stopped{again}", err=True)
+            raise typer.Exit(130)
     run.__signature__ = inspect.Signature(parameters)
     app.command(function.__name__, help=function.__doc__)(run)
     return function

@@ -356,9 +356,10 @@ def strip_plan(n:int,                   # Number of strips
         rows.append((f"s{seed}-{i:05d}.jpg", names[rng.integers(len(names))], seed, i, frequency(rng, i)))
     return pd.DataFrame(rows, columns=["ImageId", "style", "seed", "number", "classes"])
 
-# %% ../nbs/05_synth.ipynb #e1091260
+# %% ../nbs/05_synth.ipynb #f4902912
 def _clear(folder:Path, ids:set[str])->None: # ImageIds that will be written
     "Take away an older set of this module's making; `ValueError` when the folder holds anything else."
+    if blocked := [p for p in (folder, *folder.parents) if p.is_file()]: raise ValueError(f"{blocked[0]} is a file, and {folder} would be a folder: choose another place")
     old, images = folder/"styles.csv", folder/"train_images"
     known = set(pd.read_csv(old, dtype={"ImageId": str}).ImageId) if old.is_file() else set()
     there = {p.name for p in images.iterdir() if not p.name.startswith(".")} if images.is_dir() else set()

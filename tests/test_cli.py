@@ -81,6 +81,7 @@ def test_other_settings_do_not_overwrite_a_run(work):
     (["predict", "nowhere", "--model", "nowhere"], "holds no model.safetensors"),
     (["train", "nowhere.csv"], "there is no nowhere.csv"),
     (["synth", "x", "--style", "rusty"], "style 'rusty' is unknown"),
+    (["synth", "afile/x"], "afile is a file"), (["train", "SAMPLE", "--step", "foo"], "'foo' is unknown"),
     (["synth", "x", "--n", "-2"], "take 1 strip or more"), (["synth", "x", "--seed", "-1"], "a seed from 0"),
     (["predict", "x", "--model", "SAMPLE"], "holds no model.safetensors"), (["train", "SAMPLE/train.csv", "SAMPLE/train_images", "--fold", "3"], "without --folds"),
     (["train", "SAMPLE/train.csv", "SAMPLE/train_images", "--crop", "1000000", "--crops", "8"], "not enough memory"),
@@ -89,8 +90,10 @@ def test_other_settings_do_not_overwrite_a_run(work):
 ])
 def test_mistakes_get_one_sentence(args, sentence, tmp_path, root):
     args = [a.replace("SAMPLE", str(root/"data"/"sample")) for a in args]
+    (tmp_path/"afile").write_text("x")
     done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", *args], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path/"run"/"checkpoints").exists()
 
 
 def test_folds_part_as_told(work, tmp_path):
@@ -130,3 +133,15 @@ def test_a_broken_image_is_one_sentence_with_loading_processes_too(work, tmp_pat
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and path.name in last and "cannot be read as an image" in last and "Traceback" not in done.stderr
     assert not (tmp_path/"run"/"config.json").exists()
+
+
+def test_interrupted_by_hand(work, tmp_path, monkeypatch):
+    "Ctrl-C is one sentence, and the same command goes on."
+    def stop(*args, **kwargs): raise KeyboardInterrupt
+
+    args = ["predict", work/"strips"/"train_images", "--model", work/"run", "--out", tmp_path/"found.csv"]
+    monkeypatch.setattr("steel_defects.predict.decide", stop)
+    done = CliRunner().invoke(app, [str(a) for a in args])
+    assert done.exit_code == 130 and "stopped; the same command goes on where it stopped" in done.output
+    monkeypatch.undo()
+    assert "10 images" in run(*args) and not (tmp_path/"found.csv.partial").exists()
