@@ -1,5 +1,6 @@
 "The command line from strips to a page, each command twice on its own output."
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,8 @@ def test_other_settings_do_not_overwrite_a_run(work):
 def test_mistakes_get_one_sentence(args, sentence, tmp_path, root):
     args = [a.replace("SAMPLE", str(root/"data"/"sample")) for a in args]
     (tmp_path/"afile").write_text("x")
-    done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", *args], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", "from steel_defects.cli import main; main()", *args], capture_output=True, text=True, cwd=tmp_path,
+                          env=dict(os.environ, TQDM_DISABLE="1"))
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path/"run"/"checkpoints").exists()
 
