@@ -227,7 +227,7 @@ def _predict_one(model:Model, # Network, classes, preprocessing, decision
     if store is not None: write_probabilities(store/f"{image_id}.npz", p)
     return [text for *_, text in rows_of(image_id, decide(p, model.decision))]
 
-# %% ../nbs/24_predict.ipynb #48132250
+# %% ../nbs/24_predict.ipynb #594895a0
 def _predict_on(model:Model,  # Network, classes, preprocessing, decision
     folder:Path,              # Image folder
     ids:list[str],            # ImageIds
@@ -237,23 +237,27 @@ def _predict_on(model:Model,  # Network, classes, preprocessing, decision
     tile_args:dict,           # Of `probabilities`
 )->list[list[str]]:           # Run-length text of each class, image by image
     "Find what has not been found before, and write down each image as it is done."
-    with open(part/f"{time.time_ns()}-{process_state().process_index}.jsonl", "a", encoding="utf-8") as file:
+    journal = part/f"{time.time_ns()}-{process_state().process_index}.jsonl"
+    with open(journal, "ab", buffering=0) as file: # unbuffered, so that a line is in the file when it is written
         def one(i):
             changed = (folder/i).stat().st_mtime_ns if (folder/i).is_file() else None
             known = before.get(i)
             if known and known["changed"] == changed and (store is None or (store/f"{i}.npz").is_file()): return known["found"]
             found = _predict_one(model, folder, i, store, tile_args)
-            try: file.write(json.dumps(dict(ImageId=i, changed=changed, found=found))+"\n"); file.flush()
-            except OSError as e: raise _unwritten(part/Path(file.name).name, e) from e
+            line = (json.dumps(dict(ImageId=i, changed=changed, found=found))+"\n").encode()
+            try: whole = file.write(line) == len(line)
+            except OSError as e: raise _unwritten(journal, e) from e
+            if not whole: raise OSError(f"{journal} cannot be written (No space left on device): free some space and run it again")
             return found
         return gathered(one, ids, desc="predicting")
 
-# %% ../nbs/24_predict.ipynb #4ab2ad4d
+# %% ../nbs/24_predict.ipynb #8a10edd3
 def _clear(out:Path,  # The table
     store:Path|None,  # Folder for the stored probabilities
 )->None:
     "Remove what a killed prediction left half written."
-    for path in out.parent.glob(f".part-*-{out.name}"): path.unlink(missing_ok=True)
+    for name in (out.name, out.with_suffix(".json").name):
+        for path in out.parent.glob(f".part-*-{name}"): path.unlink(missing_ok=True)
     if store: remove_parts(store)
 
 # %% ../nbs/24_predict.ipynb #9c416e12

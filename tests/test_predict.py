@@ -1,6 +1,9 @@
 "Prediction: pixels stay where they are, tiles leave no seam, rows come back exactly."
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -224,3 +227,24 @@ def test_a_damaged_journal_is_named(images, line):
 
 def test_an_image_of_three_axes():
     with pytest.raises(ValueError, match=r"shape \(8, 8, 3\): give one grey image"): probabilities(small(), np.zeros((8, 8, 3), np.float32))
+
+
+FULL = """import resource, sys
+sys.path.insert(0, sys.argv[1])
+from test_predict import small
+from steel_defects.predict import predict_folder
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),)*2)
+try: predict_folder(small(), sys.argv[2], out=sys.argv[3])
+except OSError as e: print(e)
+"""
+
+
+def test_a_disk_that_fills_up_is_told_and_nothing_found_is_lost(images):
+    "The limit of a file's size stands for the disk: the rows of one image fit, those of the next do not."
+    out = images.parent/"found.csv"
+    whole = predict_folder(small(), images)
+    room = 2*max(len("".join(texts)) for _, texts in whole.groupby("ImageId").EncodedPixels)
+    done = subprocess.run([sys.executable, "-c", FULL, Path(__file__).parent, images, out, str(room)], capture_output=True, text=True)
+    assert done.returncode == 0 and "jsonl cannot be written (" in done.stdout and done.stdout.count("\n") == 1, done.stdout+done.stderr
+    assert not out.exists() and len(list((images.parent/"found.csv.partial").glob("*.jsonl"))) == 1
+    assert len(predict_folder(small(), images, out=out)) == 16
