@@ -110,7 +110,7 @@ def catalog_digest(catalog:Catalog, # Images and labels
     text = catalog.images.to_csv(index=False)+catalog.labels.to_csv(index=False)+repr(sizes)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-# %% ../nbs/25_run.ipynb #22c3a06d
+# %% ../nbs/25_run.ipynb #e6d4b595
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -142,10 +142,10 @@ def train_run(train:Catalog,   # Images to learn from
     net = UNet(classes=len(train.classes), width=width, depth=depth)
     augment = augmentation(strength=strength, turns=size[0] == size[1])
     loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, crops=crops, steps=steps, seed=config.seed)
-    gathered(lambda pair: pair[0].image(pair[1]).size, [(c, i) for c in (train, valid) for i in c.ids], desc="checking images")
     recipe = dict(size=list(size), batch=batch, crops=len(loader.dataset), strength=strength, loss=loss_name(loss))
     told = dict(model_config(net, train.classes, steps), recipe=recipe, images=parts, **{**data, **(about or {})})
     with ExitStack() as held:
         in_main_process(lambda: held.enter_context(locked(out)))
+        gathered(lambda pair: pair[0].image(pair[1]).size, [(c, i) for c in (train, valid) for i in c.ids], desc="checking images")
         fit(net, loader, strip_loader(valid, steps=steps), loss=loss, out=out, config=config, about=told, callbacks=callbacks)
         return finish_run(Path(out), valid, device="cpu" if config.cpu else None)

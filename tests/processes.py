@@ -14,9 +14,8 @@ from steel_defects.dataset import Strips
 from steel_defects.decision import Decision
 from steel_defects.defects import SEVERSTAL
 from steel_defects.losses import bce_dice
-from steel_defects.predict import Model, gathered, predict_folder
+from steel_defects.predict import Model, gathered, predict_folder, save_model
 from steel_defects.run import finish_run, train_run
-from steel_defects.predict import save_model
 from steel_defects.train import TrainConfig, process_state, validate
 from steel_defects.unet import UNet
 
