@@ -19,7 +19,7 @@ PACKAGE = ROOT/"steel_defects"
 NOTEBOOKS = refresh.notebooks()
 EXPORTING = refresh.exporting()  # module: (number, notebook)
 MODULES = {p.stem: p for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")}
-ARRAYS = [m for m, (number, _) in EXPORTING.items() if number < 20]
+ARRAYS = [m for m, (number, _) in EXPORTING.items() if number < 30]
 LAST_CELL = "import nbdev; nbdev.nbdev_export()"
 
 
