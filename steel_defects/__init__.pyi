@@ -60,8 +60,8 @@ from .catalog import (
 )
 from . import evaluate as evaluate
 from .evaluate import (
-    SUMMARY as SUMMARY, add_scores as add_scores, all_empty as all_empty, score_catalog as score_catalog,
-    summary as summary,
+    SUMMARY as SUMMARY, add_scores as add_scores, all_empty as all_empty, count_table as count_table,
+    score_catalog as score_catalog, summary as summary,
 )
 from . import coco as coco
 from .coco import (
@@ -72,12 +72,86 @@ from .layouts import (
     read_catalog as read_catalog, read_class_folders as read_class_folders, read_label_maps as read_label_maps,
     read_mvtec as read_mvtec,
 )
+from . import intervals as intervals
+from .intervals import (
+    Comparison as Comparison, Interval as Interval, SeedIntervals as SeedIntervals, bootstrap as bootstrap,
+    bootstrap_seeds as bootstrap_seeds, group_sums as group_sums, mean_of as mean_of, mean_parts as mean_parts,
+    paired_test as paired_test,
+)
+from . import detection as detection
+from .detection import (
+    false_regions as false_regions, missed_regions as missed_regions, panoptic_quality as panoptic_quality,
+    recognition_quality as recognition_quality, region_counts as region_counts, region_crop as region_crop,
+    region_outcomes as region_outcomes, region_parts as region_parts, region_recall as region_recall,
+    segmentation_quality as segmentation_quality,
+)
+from . import borders as borders
+from .borders import (
+    border_parts as border_parts, boundary_band as boundary_band, boundary_iou as boundary_iou,
+    boundary_parts as boundary_parts, centre_line as centre_line, cldice as cldice, cldice_parts as cldice_parts,
+    mask_rim as mask_rim, surface_dice as surface_dice, surface_parts as surface_parts,
+)
+from . import protocols as protocols
+from .protocols import (
+    AVERAGES as AVERAGES, Average as Average, PRESETS as PRESETS, PROTOCOLS as PROTOCOLS, Protocol as Protocol,
+    ScoreParts as ScoreParts, empty_answer as empty_answer, empty_parts as empty_parts, image_parts as image_parts,
+    join_parts as join_parts, one_label as one_label, protocol_lines as protocol_lines,
+    protocol_rules as protocol_rules, protocol_scores as protocol_scores, protocol_table as protocol_table,
+    protocol_view as protocol_view, score_parts as score_parts,
+)
+from . import localisation as localisation
+from .localisation import (
+    Localisation as Localisation, au_pro as au_pro, average_precision as average_precision,
+    localisation_parts as localisation_parts, localisation_table as localisation_table,
+    per_region_overlap as per_region_overlap, pixel_auroc as pixel_auroc, pixel_parts as pixel_parts,
+    pro_curve as pro_curve, sum_parts as sum_parts,
+)
+from . import calibration as calibration
+from .calibration import (
+    STATED as STATED, calibration_table as calibration_table, curve_area as curve_area, dice_curve as dice_curve,
+    dice_parts as dice_parts, expected_calibration_error as expected_calibration_error,
+    fit_temperature as fit_temperature, plateau as plateau, reliability_table as reliability_table,
+    set_dice_curve as set_dice_curve, temper as temper, temper_parts as temper_parts,
+    threshold_table as threshold_table,
+)
+from . import screening as screening
+from .screening import (
+    choose_gate as choose_gate, escape_rate as escape_rate, gate_parts as gate_parts, gate_score as gate_score,
+    gate_table as gate_table, image_auroc as image_auroc, image_score as image_score,
+    overkill_at_recall as overkill_at_recall, overkill_rate as overkill_rate,
+    recall_at_overkill as recall_at_overkill, screen_catalog as screen_catalog, screening_summary as screening_summary,
+)
+from . import audit as audit
+from .audit import (
+    COPY as COPY, PAIRS as PAIRS, SIDE as SIDE, TRANSFORMS as TRANSFORMS, candidates as candidates,
+    compare as compare, copy_groups as copy_groups, even_contrast as even_contrast, fingerprint as fingerprint,
+    fingerprints as fingerprints, inverse as inverse, near_copies as near_copies, pairs_beside as pairs_beside,
+    read_pairs as read_pairs, transformed as transformed, whiten as whiten, write_pairs as write_pairs,
+)
+from . import folds as folds
+from .folds import (
+    fold_balance as fold_balance, grouped_folds as grouped_folds, grouped_holdout as grouped_holdout,
+    leak_summary as leak_summary, leaks as leaks, moved_images as moved_images, part_by_folds as part_by_folds,
+    read_folds as read_folds, read_groups as read_groups, repair_split as repair_split,
+    split_by_folder as split_by_folder, write_folds as write_folds, write_groups as write_groups,
+)
+from . import agreement as agreement
+from .agreement import (
+    SUSPICIONS as SUSPICIONS, agreement_summary as agreement_summary, copied_answer as copied_answer,
+    disagreements as disagreements, label_agreement as label_agreement, suspicious_labels as suspicious_labels,
+)
+from . import scorecard as scorecard
+from .scorecard import (
+    border_table as border_table, card_lines as card_lines, probability_tables as probability_tables,
+    read_answers as read_answers, region_table_by_class as region_table_by_class, score_card as score_card,
+    write_card as write_card,
+)
 from . import dataset as dataset
 from .dataset import (
     Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
     augmentation as augmentation, class_weights as class_weights, crop_corner as crop_corner,
-    crop_loader as crop_loader, holdout as holdout, known_steps as known_steps, prepare as prepare,
-    random_pixel as random_pixel, strip_loader as strip_loader,
+    crop_loader as crop_loader, known_steps as known_steps, prepare as prepare, random_pixel as random_pixel,
+    strip_loader as strip_loader,
 )
 from . import unet as unet
 from .unet import (
@@ -106,20 +180,27 @@ from .predict import (
 )
 from . import run as run
 from .run import (
-    PROTOCOL as PROTOCOL, catalog_digest as catalog_digest, crossed_decisions as crossed_decisions,
-    finish_run as finish_run, found_catalog as found_catalog, loss_name as loss_name,
-    score_together as score_together, train_run as train_run, write_scores as write_scores,
+    PROTOCOL as PROTOCOL, catalog_digest as catalog_digest, copied_floor as copied_floor,
+    crossed_decisions as crossed_decisions, finish_run as finish_run, found_catalog as found_catalog,
+    loss_name as loss_name, score_together as score_together, train_run as train_run,
+)
+from . import plots as plots
+from .plots import (
+    STYLE as STYLE, backdrop as backdrop, plot_dice_curves as plot_dice_curves, plot_difference as plot_difference,
+    plot_missed as plot_missed, plot_pairs as plot_pairs, plot_pro as plot_pro, plot_protocols as plot_protocols,
+    plot_region_recall as plot_region_recall, plot_reliability as plot_reliability, plot_screening as plot_screening,
+    plot_suspicious as plot_suspicious,
 )
 from . import report as report
 from .report import (
-    HATCHES as HATCHES, LiveCurve as LiveCurve, MEASURES as MEASURES, SCORES as SCORES, STYLE as STYLE,
-    backdrop as backdrop, best_images as best_images, class_legend as class_legend, compared as compared,
-    image_scores as image_scores, legend_html as legend_html, picture_bytes as picture_bytes, plot_area as plot_area,
-    plot_balance as plot_balance, plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery,
-    plot_histogram as plot_histogram, plot_history as plot_history, plot_score_area as plot_score_area,
-    plot_scores as plot_scores, plot_strip as plot_strip, plot_thresholds as plot_thresholds,
-    score_line as score_line, scored_rows as scored_rows, threshold_curves as threshold_curves,
-    worst_images as worst_images, write_page as write_page,
+    HATCHES as HATCHES, LiveCurve as LiveCurve, MEASURES as MEASURES, SCORES as SCORES, best_images as best_images,
+    class_legend as class_legend, compared as compared, image_scores as image_scores, legend_html as legend_html,
+    picture_bytes as picture_bytes, plot_area as plot_area, plot_balance as plot_balance,
+    plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery, plot_histogram as plot_histogram,
+    plot_history as plot_history, plot_score_area as plot_score_area, plot_scores as plot_scores,
+    plot_strip as plot_strip, plot_thresholds as plot_thresholds, score_line as score_line,
+    scored_rows as scored_rows, threshold_curves as threshold_curves, worst_images as worst_images,
+    write_audit_page as write_audit_page, write_page as write_page,
 )
 from . import widgets as widgets
 from .widgets import (

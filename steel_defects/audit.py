@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['TRANSFORMS', 'SIDE', 'COPY', 'PAIRS', 'transformed', 'inverse', 'fingerprint', 'even_contrast', 'whiten',
-           'candidates', 'compare', 'fingerprints', 'near_copies', 'copy_groups']
+           'candidates', 'compare', 'fingerprints', 'near_copies', 'copy_groups', 'pairs_beside', 'write_pairs',
+           'read_pairs']
 
-# %% ../nbs/20_audit.ipynb #8a5a602c
+# %% ../nbs/20_audit.ipynb #af607057
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
-from .catalog import Catalog, _lines
+from .catalog import Catalog, _lines, _refuse
+from .files import replacing
 from .images import list_images, read_image
 
 # %% ../nbs/20_audit.ipynb #5c8fbbdd
@@ -180,8 +182,8 @@ def fingerprints(folder:str|Path, # Image folder
             raise
     return prints, shapes
 
-# %% ../nbs/20_audit.ipynb #a8d36a53
-COPY, PAIRS = .95, ["ImageId", "other", "transform", "similarity", "shared", "kind"]
+# %% ../nbs/20_audit.ipynb #c17f2985
+COPY, PAIRS = .98, ["ImageId", "other", "transform", "similarity", "shared", "kind"]
 
 # %% ../nbs/20_audit.ipynb #91edca4e
 def near_copies(images:Catalog|str|Path, # Catalog with an image folder, or the folder
@@ -224,3 +226,33 @@ def copy_groups(ids:Sequence[str], # ImageIds
     if len(set(ids)) < len(ids): raise ValueError(f"{max(ids, key=list(ids).count)} is named twice: name each image once")
     ids, copies = list(ids), pairs[pairs.kind == "copy"] if "kind" in pairs else pairs
     return pd.DataFrame(dict(ImageId=ids, group=_components(ids, copies), family=_components(ids, pairs)))
+
+# %% ../nbs/20_audit.ipynb #21d83a8b
+def pairs_beside(groups:str|Path, # Table of groups
+)->Path:                          # Table of the pairs they were made of
+    "Name the table of pairs that lies beside a table of groups."
+    return Path(groups).with_name(f"{Path(groups).stem}-pairs.csv")
+
+# %% ../nbs/20_audit.ipynb #ed1d1dc1
+def write_pairs(path:str|Path, # CSV to write
+    pairs:pd.DataFrame,        # From `near_copies`
+)->Path:                       # The file
+    "Write pairs of near copies."
+    with replacing(path) as part: pairs[PAIRS].round(4).to_csv(part, index=False, lineterminator="\n")
+    return Path(path)
+
+# %% ../nbs/20_audit.ipynb #eb2d6af4
+def read_pairs(path:str|Path, # CSV of `write_pairs`, or one of your own with ImageId, other, transform, similarity
+)->pd.DataFrame:              # The columns of `PAIRS`; what shares no `kind` is a copy
+    "Read pairs of near copies; `ValueError` names file and line."
+    if not Path(path).is_file(): raise FileNotFoundError(f"there is no table of pairs {path}: make it with steel-defects audit, which writes it beside the groups")
+    table = _lines(Path(path))
+    if missing := [c for c in PAIRS[:4] if c not in table]: raise ValueError(f"{path} has no column {missing[0]!r}: it needs {','.join(PAIRS[:4])}")
+    numbers = table[["similarity"]].assign(shared=table.get("shared", "1")).apply(pd.to_numeric, errors="coerce")
+    table = table.assign(**numbers, kind=table.get("kind", "copy"))
+    for bad, fault, remedy in [(~table["transform"].isin(TRANSFORMS), "an unknown transform", f"use one of {', '.join(TRANSFORMS)}"),
+                               (~table.kind.isin(["copy", "part"]), "an unknown kind", "use copy or part"),
+                               (~numbers.map(np.isfinite).all(axis=1), "a similarity or share that is no number", "use numbers from 0 to 1"),
+                               (table.ImageId == table.other, "an image paired with itself", "leave that line out")]:
+        if bad.any(): _refuse(path, table.index[bad], f"{table.ImageId[bad].iloc[0]} and {table.other[bad].iloc[0]} have {fault}", remedy)
+    return table[PAIRS].reset_index(drop=True)

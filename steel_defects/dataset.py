@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'known_steps', 'prepare', 'class_weights', 'random_pixel', 'crop_corner', 'Images', 'Crops', 'augmentation',
-           'Collate', 'crop_loader', 'Strips', 'strip_loader', 'holdout']
+           'Collate', 'crop_loader', 'Strips', 'strip_loader']
 
 # %% ../nbs/30_dataset.ipynb #697fe813
 from collections import OrderedDict
@@ -228,21 +228,3 @@ def strip_loader(catalog:Catalog, # Images and masks
 )->DataLoader:                    # Batches of one whole image: (1, 1, H, W) and (1, C, H, W)
     "Load whole images one by one, in the order of the catalog."
     return DataLoader(Strips(catalog, steps=steps), batch_size=1, num_workers=workers)
-
-# %% ../nbs/30_dataset.ipynb #7ad02c74
-def holdout(catalog:Catalog, # What to part
-    *,
-    share:float=.2,          # Share of the images held back, between 0 and 1
-    seed:int=0,              # Same seed, same parts
-)->tuple[Catalog, Catalog]:  # Training and validation
-    "Part a catalog in two, images of every class in both where there are enough."
-    if not 0 < share < 1 or not 1 <= round(share*len(catalog)) < len(catalog):
-        raise ValueError(f"{len(catalog)} images cannot be parted with a share of {share}: label more, or change the share")
-    presence = catalog.presence().to_numpy()
-    rarity = np.where(presence, presence.sum(0), len(catalog)+1)
-    stratum = np.where(presence.any(1), rarity.argmin(1)+1, 0)
-    order = np.random.default_rng(seed).permutation(len(catalog))
-    order = order[np.argsort(stratum[order], kind="stable")]
-    step = np.floor(np.arange(len(catalog)+1)*share+.5)
-    valid, train = order[np.diff(step) > 0], order[np.diff(step) == 0]
-    return catalog.subset([catalog.ids[i] for i in sorted(train)]), catalog.subset([catalog.ids[i] for i in sorted(valid)])

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from steel_defects.audit import (COPY, PAIRS, SIDE, TRANSFORMS, candidates, compare, copy_groups, fingerprint, inverse, near_copies, transformed, whiten)
+from steel_defects.audit import (COPY, PAIRS, SIDE, TRANSFORMS, candidates, compare, copy_groups, fingerprint, inverse, near_copies,
+                                 pairs_beside, read_pairs, transformed, whiten, write_pairs)
 from steel_defects.catalog import read_severstal
 from steel_defects.images import write_image
 from steel_defects.synth import STYLES, even_classes, strip_plan, synth_strip
@@ -159,6 +160,22 @@ def test_a_folder_a_catalog_and_bad_input(tmp_path, strips):
     with pytest.raises(ValueError, match="name the image folder"): near_copies(read_severstal(tmp_path/"labels.csv", shape=(128, 800)))
     (tmp_path/"broken.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match="broken.jpg"): near_copies(tmp_path)
+
+
+def test_pairs_come_back_from_a_file_or_name_the_line(tmp_path):
+    pairs = pd.DataFrame([("a", "b", "turn 90", .5, 1., "copy"), ("b", "c", "identity", .25, .5, "part")], columns=PAIRS)
+    path = write_pairs(pairs_beside(tmp_path/"groups.csv"), pairs)
+    assert path.name == "groups-pairs.csv"
+    pd.testing.assert_frame_equal(read_pairs(path), pairs)
+    pairs[PAIRS[:4]].to_csv(path, index=False)
+    assert read_pairs(path).kind.tolist() == ["copy", "copy"] # a table of one's own
+    for change, sentence in [(dict(transform="turn 45"), "line 2: a and b have an unknown transform"), (dict(kind="twin"), "unknown kind"),
+                             (dict(similarity="high"), "no number"), (dict(similarity=np.inf), "no number"), (dict(other="a"), "paired with itself")]:
+        pairs.astype(object).assign(**change).to_csv(path, index=False)
+        with pytest.raises(ValueError, match=sentence): read_pairs(path)
+    pairs.drop(columns="other").to_csv(path, index=False)
+    with pytest.raises(ValueError, match="no column 'other'"): read_pairs(path)
+    with pytest.raises(FileNotFoundError, match="steel-defects audit"): read_pairs(tmp_path/"none.csv")
 
 
 def test_real_strips(shared_data):

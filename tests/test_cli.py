@@ -11,9 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from steel_defects.catalog import read_severstal
+from steel_defects.audit import read_pairs
 from steel_defects.cli import app, part_by_folds
 from steel_defects.evaluate import all_empty, score_catalog
+from steel_defects.folds import leak_summary, read_folds, read_groups
+from steel_defects.images import write_image
 from steel_defects.predict import read_probabilities
+from steel_defects.rle import rle_encode
 
 
 def run(*args):
@@ -46,7 +50,7 @@ def test_strips_are_a_catalog(work):
 
 def test_run_folder_is_whole(work):
     assert {p.name for p in (work/"run").iterdir()} == {".lock", "checkpoints", "config.json", "history.csv", "model.safetensors", "decision.json", "found.csv",
-                                                         "truth.csv", "truth.json", "scores.json", "probabilities", "report.html"}
+                                                         "truth.csv", "truth.json", "scores.json", "probabilities", "report.html", "groups.csv", "groups-pairs.csv"}
     assert len(pd.read_csv(work/"run"/"history.csv")) == 2
     config = json.loads((work/"run"/"config.json").read_text())
     assert config["train"]["epochs"] == 2 and config["recipe"]["size"] == [64, 64]
@@ -147,3 +151,78 @@ def test_interrupted_by_hand(work, tmp_path, monkeypatch):
     assert done.exit_code == 130 and "stopped; the same command goes on where it stopped" in done.output
     monkeypatch.undo()
     assert "10 images" in run(*args) and not (tmp_path/"found.csv.partial").exists()
+
+
+# --- copies and splits
+
+@pytest.fixture(scope="module")
+def doubled(work, tmp_path_factory):
+    "The ten strips in training/, each with a turned copy in test/, and the labels of both."
+    folder, truth = tmp_path_factory.mktemp("doubled"), read_severstal(work/"labels.csv", work/"strips"/"train_images")
+    rows = []
+    for i in truth.ids:
+        image = np.round(255*truth.image(i)).astype(np.uint8)
+        for part, picture, stack in (("training", image, truth.stack(i)), ("test", image[::-1, ::-1], truth.stack(i)[:, ::-1, ::-1])):
+            write_image(folder/"images"/part/i, picture, quality=80)
+            rows += [(f"{part}/{i}", c+1, rle_encode(m)) for c, m in enumerate(stack)]
+    pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"]).to_csv(folder/"labels.csv", index=False)
+    told = run("audit", folder/"images", "--out", folder/"groups.csv")
+    return folder, told
+
+
+def test_audit_finds_the_copies_and_the_leak(doubled):
+    folder, told = doubled
+    assert "20 images: 10 pictures, 10 families" in told and "test: 10 of 10 images have a copy in another fold" in told
+    pairs = read_pairs(folder/"groups-pairs.csv")
+    assert len(pairs) == 10 and set(pairs["transform"]) == {"turn 180"} and (read_groups(folder/"groups.csv").group.value_counts() == 2).all()
+    page = (folder/"groups.html").read_text()
+    assert "Held out: test" in page and not [w for w in ("http:", "https:", "<script") if w in page]
+    with pytest.raises(ValueError, match="end in .csv"): run("audit", folder/"images", "--out", folder/"groups.txt")
+
+
+def test_split_keeps_copies_together_and_mends(doubled, tmp_path):
+    folder, _ = doubled
+    told = run("split", folder/"labels.csv", folder/"images", "--groups", folder/"groups.csv", "--folds", 3, "--out", tmp_path/"folds.csv")
+    assert "written to" in told and not leak_summary(read_folds(tmp_path/"folds.csv"), read_pairs(folder/"groups-pairs.csv")).share.any()
+    pd.DataFrame(dict(ImageId=sorted(read_groups(folder/"groups.csv").ImageId), fold=["a"]*7+["b"]*13)).to_csv(tmp_path/"bad.csv", index=False)
+    told = run("split", folder/"labels.csv", folder/"images", "--groups", folder/"groups.csv", "--mend", tmp_path/"bad.csv", "--out", tmp_path/"mended.csv")
+    assert "7 of 20 images moved" in told
+    assert not leak_summary(read_folds(tmp_path/"mended.csv"), read_pairs(folder/"groups-pairs.csv")).share.any()
+    with pytest.raises(ValueError, match="cannot be parted in 11"):
+        run("split", folder/"labels.csv", folder/"images", "--groups", folder/"groups.csv", "--folds", 11, "--out", tmp_path/"folds.csv")
+
+
+def test_a_leaking_split_is_told_and_shown(doubled, tmp_path):
+    folder, _ = doubled
+    split = pd.DataFrame(dict(ImageId=sorted(read_groups(folder/"groups.csv").ImageId)))
+    split.assign(fold=split.ImageId.str.partition("/")[0]).to_csv(tmp_path/"split.csv", index=False)
+    with pytest.warns(UserWarning, match="10 of 10 validation images have a copy or a shared part in training"):
+        run("train", folder/"labels.csv", folder/"images", "--out", tmp_path/"run", "--folds", tmp_path/"split.csv", "--fold", "test", "--groups", folder/"groups.csv",
+            "--epochs", 1, "--width", 4, "--depth", 2, "--crop", 64, "--crops", 8)
+    scores = {(r["answer"], r["score"]): r["value"] for r in json.loads((tmp_path/"run"/"scores.json").read_text())["answers"]}
+    assert scores["copied label", "Dice per image (empty = 1)"] == 1 and scores["copied label", "IoU over the set"] == 1
+    assert scores["all empty", "IoU over the set"] == 0
+    table = pd.read_csv(folder/"labels.csv", keep_default_na=False)
+    table[table.ImageId.str.startswith("test/")].to_csv(tmp_path/"found.csv", index=False)
+    beside = ["--images", folder/"images", "--json", tmp_path/"scores.json", "--folds", tmp_path/"split.csv", "--fold", "test"]
+    told = run("evaluate", folder/"labels.csv", tmp_path/"found.csv", "--groups", folder/"groups.csv", *beside)
+    assert "copied label" in told and "escapes: 0 of" in told
+    with pytest.raises(ValueError, match="without --groups"): run("evaluate", folder/"labels.csv", tmp_path/"found.csv", *beside)
+    table.to_csv(tmp_path/"found.csv", index=False)
+    with pytest.raises(ValueError, match="10 predicted images are not in fold test"):
+        run("evaluate", folder/"labels.csv", tmp_path/"found.csv", "--groups", folder/"groups.csv", *beside)
+
+
+def test_intervals_are_drawn_over_pictures(doubled, tmp_path):
+    folder, _ = doubled
+    table = pd.read_csv(folder/"labels.csv", keep_default_na=False)
+    table.loc[table.index % 3 == 0, "EncodedPixels"] = ""
+    table.to_csv(tmp_path/"found.csv", index=False)
+    said = {}
+    for name, more in (("images", []), ("groups", ["--groups", folder/"groups.csv"])):
+        run("evaluate", folder/"labels.csv", tmp_path/"found.csv", "--images", folder/"images", "--json", tmp_path/"scores.json", *more)
+        scores = json.loads((tmp_path/"scores.json").read_text())
+        said[name] = next(r for r in scores["answers"] if r["answer"] == "all empty" and r["score"] == "Dice per image (empty = 1)")
+    assert "over 10 groups of 20 images" in scores["intervals"]
+    width = {name: r["high"]-r["low"] for name, r in said.items()}
+    assert width["groups"] > 1.2*width["images"] and said["groups"]["value"] == said["images"]["value"] # every picture stands there twice

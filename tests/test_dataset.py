@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steel_defects.catalog import read_severstal
-from steel_defects.dataset import Crops, augmentation, class_weights, crop_corner, crop_loader, holdout, random_pixel, strip_loader
+from steel_defects.dataset import Crops, augmentation, class_weights, crop_corner, crop_loader, random_pixel, strip_loader
 from steel_defects.images import grey_level, standardise, write_image
 from steel_defects.layouts import read_label_maps
 from steel_defects.rle import rle_encode
@@ -83,10 +83,3 @@ def test_small_images_are_mirrored_not_resized(tmp_path):
 def test_strips_are_whole_and_standardised(sample):
     for i, (x, y) in zip(sample.ids[:3], strip_loader(sample)):
         assert (x[0, 0].numpy() == standardise(sample.image(i))).all() and (y[0].numpy() == sample.stack(i)).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_holdout_parts(sample, seed):
-    train, valid = holdout(sample, share=.25, seed=seed)
-    assert sorted(train.ids+valid.ids) == sorted(sample.ids) and valid.ids == holdout(sample, share=.25, seed=seed)[1].ids
-    assert valid.presence().any().all() and train.presence().any().all()
