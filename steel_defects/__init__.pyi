@@ -126,7 +126,8 @@ from .audit import (
     COPY as COPY, PAIRS as PAIRS, SIDE as SIDE, TRANSFORMS as TRANSFORMS, candidates as candidates,
     compare as compare, copy_groups as copy_groups, even_contrast as even_contrast, fingerprint as fingerprint,
     fingerprints as fingerprints, inverse as inverse, near_copies as near_copies, pairs_beside as pairs_beside,
-    read_pairs as read_pairs, transformed as transformed, whiten as whiten, write_pairs as write_pairs,
+    read_pairs as read_pairs, transformed as transformed, whiten as whiten, without_common as without_common,
+    write_pairs as write_pairs,
 )
 from . import folds as folds
 from .folds import (

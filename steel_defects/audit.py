@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TRANSFORMS', 'SIDE', 'COPY', 'PAIRS', 'transformed', 'inverse', 'fingerprint', 'even_contrast', 'whiten',
-           'candidates', 'compare', 'fingerprints', 'near_copies', 'copy_groups', 'pairs_beside', 'write_pairs',
-           'read_pairs']
+           'without_common', 'candidates', 'compare', 'fingerprints', 'near_copies', 'copy_groups', 'pairs_beside',
+           'write_pairs', 'read_pairs']
 
 # %% ../nbs/20_audit.ipynb #af607057
 import warnings
@@ -62,16 +62,28 @@ def even_contrast(prints:np.ndarray, # Fingerprints, float (N, S, S), grey in 0.
     off = np.asarray(prints, np.float32)-smooth(np.asarray(prints, np.float32))
     return off/np.sqrt(smooth(off*off)+(2/255)**2)
 
-# %% ../nbs/20_audit.ipynb #e0e40cd4
+# %% ../nbs/20_audit.ipynb #1866dcca
 def whiten(prints:np.ndarray, # Fingerprints, float (N, S, S)
 )->np.ndarray:                # float32 (N, S, S), each of mean 0 and length 1; all 0 for an image of one grey
     "Give every place and every spatial frequency the same weight, so that light, gain and common texture no longer count."
     spectrum = fft.rfft2(even_contrast(prints))
     spectrum[..., 0, 0] = 0
-    size = np.abs(spectrum)
-    flat = fft.irfft2(np.divide(spectrum, size, out=np.zeros_like(spectrum), where=size > 1e-4), s=prints.shape[-2:])
+    flat = fft.irfft2(spectrum/(np.abs(spectrum)+.1*prints.shape[-1]), s=prints.shape[-2:]) # hardly any content: hardly any weight
     length = np.linalg.norm(flat, axis=(-2, -1), keepdims=True)
     return np.divide(flat, length, out=np.zeros_like(flat), where=length > 1e-6).astype(np.float32)
+
+# %% ../nbs/20_audit.ipynb #6d90115e
+def without_common(white:np.ndarray, # Whitened prints, float32 (N, s, s)
+)->np.ndarray:                       # The same, float32 (N, s, s), each of length 1
+    "Take out what most pictures show at the same place; at least 16 are needed to see it."
+    seen = white[::max(1, len(white)//2000)]
+    common = np.median(seen, axis=0) if len(white) >= 16 else np.zeros(white.shape[1:], np.float32)
+    if not .02 < (common**2).sum()-np.pi/2/len(seen) <= .65: return white
+    _, size, basis = np.linalg.svd(np.stack([transformed(common, t).ravel() for t in TRANSFORMS]), full_matrices=False)
+    basis, flat = basis[size > 1e-3*size[0]], white.reshape(len(white), -1)
+    rest = (flat-(flat@basis.T)@basis).reshape(white.shape)
+    length = np.linalg.norm(rest, axis=(-2, -1), keepdims=True)
+    return np.divide(rest, length, out=np.zeros_like(rest), where=length > 1e-6).astype(np.float32)
 
 # %% ../nbs/20_audit.ipynb #9d47eb80
 def _compatible(aspect:np.ndarray, # log of height over width, (n,)
@@ -98,7 +110,7 @@ def _best_turn(block:np.ndarray, # Whitened prints of some images, (n, s, s)
         best[better], turn[better] = found[better], k
     return best, turn
 
-# %% ../nbs/20_audit.ipynb #b5c59c02
+# %% ../nbs/20_audit.ipynb #b771853b
 def candidates(prints:np.ndarray, # Fingerprints, float32 (N, 64, 64)
     shapes:np.ndarray,            # Rows and columns of each image, int (N, 2)
     *,
@@ -108,7 +120,7 @@ def candidates(prints:np.ndarray, # Fingerprints, float32 (N, 64, 64)
 )->np.ndarray:                    # i, j, number of the transform that maps i onto j; int (P, 3), i < j
     "Find the pairs that may be copies."
     n, half = len(prints), SIDE//2
-    white = whiten(prints.reshape(n, half, 2, half, 2).mean((2, 4)))
+    white = without_common(whiten(prints.reshape(n, half, 2, half, 2).mean((2, 4))))
     flat, aspect, pairs = white.reshape(n, -1), np.log(shapes[:, 0]/shapes[:, 1]), []
     for start in tqdm(range(0, n, block), desc="comparing", unit="block", leave=False, disable=n <= 2*block):
         best, turn = _best_turn(white[start:start+block], flat[start:], aspect[start:start+block], aspect[start:])
@@ -118,15 +130,15 @@ def candidates(prints:np.ndarray, # Fingerprints, float32 (N, 64, 64)
         pairs.append(np.stack([i+start, j+start, turn[i, j]], axis=1))
     return np.concatenate([np.zeros((0, 3), int), *pairs])
 
-# %% ../nbs/20_audit.ipynb #486609d9
+# %% ../nbs/20_audit.ipynb #fb213d4d
 def _margin(a:np.ndarray, # Whitened prints, float32 (n, 64, 64)
     b:np.ndarray,         # Whitened prints, same shape
-)->tuple[np.ndarray, np.ndarray]: # Correlation at rest, give or take a cell, and how many times that of any other shift; float (n,)
+)->tuple[np.ndarray, np.ndarray]: # Correlation at rest, give or take two cells, and how many times that of any other shift; float (n,)
     "Correlate at every shift, and compare the shift of none with the rest."
     every = fft.fftshift(fft.irfft2(np.conj(fft.rfft2(a))*fft.rfft2(b), s=a.shape[-2:]), axes=(-2, -1))
     middle = lambda r: (slice(None), slice(SIDE//2-r, SIDE//2+r+1), slice(SIDE//2-r, SIDE//2+r+1))
-    peak = every[middle(1)].max((1, 2))
-    every[middle(2)] = 0
+    peak = every[middle(2)].max((1, 2))
+    every[middle(3)] = 0
     return peak, peak/np.maximum(np.abs(every).max((1, 2)), 1e-6)
 
 # %% ../nbs/20_audit.ipynb #876bc302
@@ -185,7 +197,7 @@ def fingerprints(folder:str|Path, # Image folder
 # %% ../nbs/20_audit.ipynb #c17f2985
 COPY, PAIRS = .98, ["ImageId", "other", "transform", "similarity", "shared", "kind"]
 
-# %% ../nbs/20_audit.ipynb #91edca4e
+# %% ../nbs/20_audit.ipynb #0775d120
 def near_copies(images:Catalog|str|Path, # Catalog with an image folder, or the folder
     ids:Sequence[str]|None=None,         # ImageIds; None: all
     *,
@@ -202,6 +214,7 @@ def near_copies(images:Catalog|str|Path, # Catalog with an image folder, or the 
         warnings.warn(f"{flat.sum()} images are of one grey, such as {ids[int(flat.argmax())]}: whether they are copies cannot be seen")
     prints[flat] = 0
     found = compare(prints, candidates(prints, shapes))
+    found = pd.concat([found, compare(prints, _missing(prints, shapes, found[found.shared >= copy]))], ignore_index=True)
     named = pd.DataFrame(dict(ImageId=[ids[i] for i in found.i], other=[ids[j] for j in found.j], transform=[TRANSFORMS[t] for t in found.turn],
                               similarity=found.similarity, shared=found.shared, kind=np.where(found.shared >= copy, "copy", "part")), columns=PAIRS)
     return named.sort_values(["kind", "similarity", "ImageId", "other"], ascending=[True, False, True, True]).reset_index(drop=True)
@@ -218,14 +231,33 @@ def _components(ids:Sequence[str], # ImageIds
     found = connected_components(coo_matrix((np.ones(len(i), bool), (i, j)), (len(ids), len(ids))), directed=False)[1]
     return pd.factorize(found)[0]
 
-# %% ../nbs/20_audit.ipynb #b2ba1a51
+# %% ../nbs/20_audit.ipynb #c467bf48
+def _missing(prints:np.ndarray, # Fingerprints, float32 (N, 64, 64)
+    shapes:np.ndarray,          # Rows and columns of each image, int (N, 2)
+    copies:pd.DataFrame,        # i, j: pairs that were found
+    most:int=512,               # A group of more images is left as it is
+)->np.ndarray:                  # i, j, number of the transform; int (P, 3)
+    "List the pairs inside groups that have not been compared."
+    ids, known, rows = list(range(len(prints))), set(zip(copies.i, copies.j)), [np.zeros((0, 3), int)]
+    groups = pd.Series(_components(ids, copies.rename(columns=dict(i="ImageId", j="other"))))
+    for members in groups.groupby(groups).groups.values():
+        m = np.asarray(members)
+        if not 2 < len(m) <= most or sum((a, b) in known for a in m for b in m) == len(m)*(len(m)-1)//2: continue
+        pairs = candidates(prints[m], shapes[m], most=len(m))
+        rows.append(np.array([(m[i], m[j], t) for i, j, t in pairs if (m[i], m[j]) not in known], int).reshape(-1, 3))
+    return np.concatenate(rows)
+
+# %% ../nbs/20_audit.ipynb #40dcb6b2
 def copy_groups(ids:Sequence[str], # ImageIds
     pairs:pd.DataFrame,            # From `near_copies`
 )->pd.DataFrame:                   # ImageId, group, family; int from 0, every image once
     "Put every picture with its copies, and every family of pictures that share a part."
     if len(set(ids)) < len(ids): raise ValueError(f"{max(ids, key=list(ids).count)} is named twice: name each image once")
     ids, copies = list(ids), pairs[pairs.kind == "copy"] if "kind" in pairs else pairs
-    return pd.DataFrame(dict(ImageId=ids, group=_components(ids, copies), family=_components(ids, pairs)))
+    table = pd.DataFrame(dict(ImageId=ids, group=_components(ids, copies), family=_components(ids, pairs)))
+    if (largest := table.family.value_counts().max() if ids else 0) > max(10, len(ids)/5):
+        warnings.warn(f"one family holds {largest} of {len(ids)} images: a label, dirt or the camera's own pattern may join them; look at them before you split", stacklevel=2)
+    return table
 
 # %% ../nbs/20_audit.ipynb #21d83a8b
 def pairs_beside(groups:str|Path, # Table of groups
@@ -241,7 +273,7 @@ def write_pairs(path:str|Path, # CSV to write
     with replacing(path) as part: pairs[PAIRS].round(4).to_csv(part, index=False, lineterminator="\n")
     return Path(path)
 
-# %% ../nbs/20_audit.ipynb #eb2d6af4
+# %% ../nbs/20_audit.ipynb #5056a433
 def read_pairs(path:str|Path, # CSV of `write_pairs`, or one of your own with ImageId, other, transform, similarity
 )->pd.DataFrame:              # The columns of `PAIRS`; what shares no `kind` is a copy
     "Read pairs of near copies; `ValueError` names file and line."
@@ -250,9 +282,11 @@ def read_pairs(path:str|Path, # CSV of `write_pairs`, or one of your own with Im
     if missing := [c for c in PAIRS[:4] if c not in table]: raise ValueError(f"{path} has no column {missing[0]!r}: it needs {','.join(PAIRS[:4])}")
     numbers = table[["similarity"]].assign(shared=table.get("shared", "1")).apply(pd.to_numeric, errors="coerce")
     table = table.assign(**numbers, kind=table.get("kind", "copy"))
+    both = pd.Series([frozenset(o) for o in zip(table.ImageId, table.other)], table.index, dtype=object)
     for bad, fault, remedy in [(~table["transform"].isin(TRANSFORMS), "an unknown transform", f"use one of {', '.join(TRANSFORMS)}"),
                                (~table.kind.isin(["copy", "part"]), "an unknown kind", "use copy or part"),
-                               (~numbers.map(np.isfinite).all(axis=1), "a similarity or share that is no number", "use numbers from 0 to 1"),
-                               (table.ImageId == table.other, "an image paired with itself", "leave that line out")]:
+                               (~numbers.map(lambda v: 0 <= v <= 1.0001).all(axis=1), "a similarity or share that is no number from 0 to 1", "correct it"),
+                               (table.ImageId == table.other, "an image paired with itself", "leave that line out"),
+                               (both.duplicated(), "a line of their own already", "keep one")]:
         if bad.any(): _refuse(path, table.index[bad], f"{table.ImageId[bad].iloc[0]} and {table.other[bad].iloc[0]} have {fault}", remedy)
     return table[PAIRS].reset_index(drop=True)

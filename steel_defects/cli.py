@@ -6,7 +6,7 @@
 __all__ = ['app', 'TOGETHER', 'PARTS', 'DEMO', 'command', 'main', 'audit_images', 'listed', 'report_run', 'demo_model',
            'write_overlays']
 
-# %% ../nbs/43_cli.ipynb #17e1d690
+# %% ../nbs/43_cli.ipynb #b2d0a14e
 import inspect, os, sys, warnings
 from pathlib import Path
 from typing import Annotated, Callable
@@ -14,8 +14,8 @@ import pandas as pd, typer
 from fastcore.docments import docments
 from tqdm.auto import tqdm
 from .agreement import agreement_summary, copied_answer, label_agreement
-from .audit import copy_groups, near_copies, pairs_beside, read_pairs, write_pairs
-from .catalog import Catalog, _catalog, _class_file, _lines, _severstal_rows, read_severstal, write_labels
+from .audit import PAIRS, copy_groups, near_copies, pairs_beside, read_pairs, write_pairs
+from .catalog import Catalog, _catalog, _class_file, _lines, _refuse, _severstal_rows, read_severstal, write_labels
 from .layouts import _layout, read_catalog
 from .decision import read_decision
 from .evaluate import count_table
@@ -24,12 +24,13 @@ from .folds import (fold_balance, grouped_folds, grouped_holdout, leak_summary, 
                                  repair_split, split_by_folder, write_folds, write_groups)
 from .defects import SEVERSTAL
 from .images import image_size, list_images
-from .predict import load_model, predict_folder, read_probabilities
+from .predict import gathered, load_model, predict_folder, read_probabilities
+from .rle import rle_faults
 from .report import plot_strip, write_audit_page, write_page
 from .run import found_catalog, score_together, train_run
 from .scorecard import card_lines, score_card, write_card
 from .synth import STYLES, even_classes, real_classes, synth_set
-from .train import TrainConfig, in_main_process
+from .train import TrainConfig, in_main_process, process_state
 
 # %% ../nbs/43_cli.ipynb #d9d2c1ca
 app = typer.Typer(help="Find steel-surface defects pixel by pixel.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -100,6 +101,15 @@ def catalog(folder:Path,           # A folder in any readable layout, a label ta
     write_labels(found, out)
     _say(f"{found!r}\nwritten to {out} and {out.with_suffix('.json').name}; {f'the images are in {found.folder}' if found.folder else 'no image folder was named'}")
 
+# %% ../nbs/43_cli.ipynb #bda81a30
+def _may_replace(path:Path, # Table to write
+    columns:set[str],       # What a table of its kind has
+)->None:
+    "Refuse to write over anything but an earlier table of the same kind."
+    if path.suffix.lower() != ".csv": raise ValueError(f"{path} does not end in .csv: name the table so")
+    if path.exists() and not (path.is_file() and columns <= {*_lines(path).columns}):
+        raise ValueError(f"{path} is there and holds something else: choose another name, or remove it")
+
 # %% ../nbs/43_cli.ipynb #9195564c
 def audit_images(images:str|Path|Catalog, # Image folder, or a catalog with one
     out:str|Path,                         # Table of groups to write; the pairs go beside it
@@ -111,17 +121,20 @@ def audit_images(images:str|Path|Catalog, # Image folder, or a catalog with one
     write_groups(out, groups)
     return groups, pairs
 
-# %% ../nbs/43_cli.ipynb #d0b17a4c
+# %% ../nbs/43_cli.ipynb #72368c35
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 def _split_of(ids:list[str], # ImageIds
     split:Path|None,         # CSV with ImageId,fold; None: by the first folder of each image, where all have a name of `PARTS`
 )->pd.DataFrame|None:        # ImageId, fold; None when there is no split
     "Read a split from a table, or from the folders."
-    if split is not None: return read_folds(split)
+    if split is not None:
+        folds = read_folds(split)
+        if odd := {*folds.ImageId} ^ {*ids}: raise ValueError(f"{split} and the folder do not hold the same images, such as {min(odd)}: name the split of these images")
+        return folds
     names = {i.partition("/")[0].lower() for i in ids}
     return split_by_folder(ids) if len(names) > 1 and names <= PARTS else None
 
-# %% ../nbs/43_cli.ipynb #e9a9cf60
+# %% ../nbs/43_cli.ipynb #a9013fb6
 @command
 def audit(images:Path,               # Image folder, or a folder in any readable layout
     *,
@@ -129,20 +142,22 @@ def audit(images:Path,               # Image folder, or a folder in any readable
     split:Path|None=None,            # CSV with ImageId,fold to look for leaks in; default: the folders train, test, ... if there are
 ):
     "Find near copies under turns, flips, JPEG and light, and tell whether a split leaks."
-    if out.suffix.lower() != ".csv": raise ValueError(f"{out} does not end in .csv: name the table of groups so")
+    _may_replace(out, {"ImageId", "group"})
+    _may_replace(pairs_beside(out), set(PAIRS))
+    if (page := out.with_suffix(".html")).is_file() and "<title>Near copies</title>" not in page.read_text(errors="replace"):
+        raise ValueError(f"{page} is there and is no page of an audit: choose another name for {out}, or remove it")
     known = read_catalog(images) if _layout(images) else None
+    folds = _split_of(known.ids if known else list_images(images), split)
     groups, pairs = audit_images(known or images, out)
     kinds = pairs.kind.value_counts()
     _say(f"{len(groups):,} images: {groups.group.nunique():,} pictures, {groups.family.nunique():,} families\n"
          f"{kinds.get('copy', 0):,} pairs are copies, {kinds.get('part', 0):,} pairs share a part of the picture\nwritten to {out} and {pairs_beside(out).name}")
-    folds = _split_of(groups.ImageId.tolist(), split)
     if folds is not None: _say(_leak_words(folds, pairs))
     if known and len(known.labels) and kinds.get("copy", 0):
         table = agreement_summary(label_agreement(known, pairs), known.classes)[["name", "pairs", "iou", "same"]]
         _say(f"labels of copies (IoU, share with the very same mask):\n{table.round(3).to_string(index=False)}")
     seen = known or _catalog([], [(i, *image_size(images/i)) for i in groups.ImageId], SEVERSTAL, images) # pictures only, no class is shown
-    page = write_audit_page(out.with_suffix(".html"), seen, pairs, folds)
-    _say(f"open {page}")
+    _say(f"open {write_audit_page(page, seen, pairs, folds)}")
 
 # %% ../nbs/43_cli.ipynb #dae45bda
 def _leak_words(folds:pd.DataFrame, # ImageId, fold
@@ -152,7 +167,7 @@ def _leak_words(folds:pd.DataFrame, # ImageId, fold
     return "\n".join(f"{fold}: {int(row.copies):,} of {int(row.images):,} images have a copy in another fold, {int(row.parts):,} more share a part ({row.share:.1%})"
                      for fold, row in leak_summary(folds, pairs).iterrows())
 
-# %% ../nbs/43_cli.ipynb #b523ff71
+# %% ../nbs/43_cli.ipynb #1404ad56
 @command
 def split(labels:Path,               # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,           # Image folder of a label table or a COCO file
@@ -164,17 +179,22 @@ def split(labels:Path,               # A label table, a COCO file, or a folder i
     seed:int=0,                      # Same seed, same folds
 ):
     "Make folds that keep near copies together, or mend a split."
-    if out.suffix.lower() != ".csv": raise ValueError(f"{out} does not end in .csv: name the table of folds so")
-    known = read_catalog(labels, images)
+    _may_replace(out, {"ImageId", "fold"})
+    if mend and out.resolve() == mend.resolve(): raise ValueError(f"{out} is the split to mend: name another file with --out")
+    known, there = read_catalog(labels, images), read_groups(groups)
+    if known.folder is None and (more := len(set(there.ImageId)-set(known.ids))):
+        warnings.warn(f"{more} images of {groups} are not named in {labels} and get no fold: name the image folder, which tells the clean ones")
     if mend is None: made = grouped_folds(known, groups, folds, seed=seed)
     else:
         before = split_by_folder(known.ids) if str(mend) == "folders" else read_folds(mend)
+        if odd := {*before.ImageId} ^ {*known.ids}: raise ValueError(f"{mend} and {labels} do not name the same images, such as {min(odd)}: complete the one or the other")
         made = repair_split(before, groups)
         _say(f"{len(moved_images(before, made)):,} of {len(made):,} images moved")
+    balance = fold_balance(known, made)
     write_folds(out, made)
-    _say(f"{fold_balance(known, made).to_string()}\nwritten to {out}")
+    _say(f"{balance.to_string()}\nwritten to {out}")
 
-# %% ../nbs/43_cli.ipynb #5d526163
+# %% ../nbs/43_cli.ipynb #ec74f20b
 @command
 def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,       # Image folder of a label table or a COCO file
@@ -201,27 +221,32 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     if known.folder is None: raise ValueError(f"{labels} does not say where its images are: name the image folder too")
     if fold != "0" and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
     if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
-    pairs = _known_pairs(known, groups or out/"groups.csv", groups is None)
-    parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, copy_groups(known.ids, pairs), seed=seed)
+    there, pairs = _known_copies(known, groups)
+    parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, there, seed=seed)
     config = TrainConfig(epochs=epochs, lr=lr, patience=patience, seed=seed)
     about = dict(data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
     train_run(*parts, out, config=config, width=width, depth=depth, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers,
-              about=about, pairs=pairs)
+              about=about, pairs=pairs, groups=there)
     _scores(read_json(out/"scores.json"))
     _say(f"the model is in {out}; see it with: steel-defects report {out}")
 
-# %% ../nbs/43_cli.ipynb #a61be530
-def _known_pairs(known:Catalog, # Images
-    groups:Path,                # Table of `audit`
-    make:bool,                  # Look for copies when it is not there, or is of other images
-)->pd.DataFrame:                # Pairs among these images
+# %% ../nbs/43_cli.ipynb #d4c2455d
+def _known_copies(known:Catalog, # Images
+    groups:Path|None,            # Table of `audit`; None: look for copies
+)->tuple[pd.DataFrame, pd.DataFrame]: # Groups, and pairs among these images
     "Read the near copies of a catalog, or find them."
-    def look():
-        if not groups.is_file() or set(read_groups(groups).ImageId) != set(known.ids): audit_images(known, groups)
-    if make: in_main_process(look)
-    there, pairs = read_groups(groups), read_pairs(pairs_beside(groups))
+    if groups is None:
+        pairs = gathered(near_copies, [known], desc="looking for copies", unit="set")[0]
+        return copy_groups(known.ids, pairs), pairs
+    there, pairs, beside = read_groups(groups), read_pairs(pairs_beside(groups)), pairs_beside(groups)
     if missing := set(known.ids)-set(there.ImageId): raise ValueError(f"{groups} lacks {len(missing)} images, such as {min(missing)}: audit all images again")
-    return pairs[pairs.ImageId.isin(known.ids) & pairs.other.isin(known.ids)].reset_index(drop=True)
+    if other := ({*pairs.ImageId} | {*pairs.other})-{*there.ImageId}:
+        raise ValueError(f"{beside} names {len(other)} images that {groups} lacks, such as {min(other)}: audit all images again")
+    group = there.set_index("ImageId").group
+    if (bad := group.loc[pairs.ImageId].to_numpy() != group.loc[pairs.other].to_numpy())[pairs.kind == "copy"].any():
+        one = pairs[bad & (pairs.kind == "copy")].iloc[0]
+        raise ValueError(f"{one.ImageId} and {one.other} are copies in {beside} and in two groups in {groups}: put them in one, or audit again")
+    return there, pairs[pairs.ImageId.isin(known.ids) & pairs.other.isin(known.ids)].reset_index(drop=True)
 
 # %% ../nbs/43_cli.ipynb #85e729bb
 def _scores(scores:dict): # What scores.json holds
@@ -249,7 +274,19 @@ def listed(table:str|Path, # Label table in either of Severstal's layouts
     "List the images that a table names."
     return _severstal_rows(Path(table)).ImageId.unique().tolist()
 
-# %% ../nbs/43_cli.ipynb #cc4bcfbb
+# %% ../nbs/43_cli.ipynb #e772f4e0
+def _found_rows(found:Path, # A table of `predict`
+    truth:Catalog,          # Labels of the images it names
+)->Catalog:                 # The same images and classes with the predicted masks
+    "Read predictions onto the images that were labelled."
+    rows = _severstal_rows(found)
+    if (bad := rows.ClassId > len(truth.classes)).any():
+        _refuse(found, rows.index[bad], f"ClassId {rows.ClassId[bad].iloc[0]} of {rows.ImageId[bad].iloc[0]}", f"the classes are 1..{len(truth.classes)}; evaluate other labels")
+    faults = rle_faults(rows, {i: truth.shape(i) for i in truth.ids})
+    if len(faults): _refuse(found, rows.index[faults.row-2], f"{faults.ImageId.iloc[0]}, class {faults.ClassId.iloc[0]}: {faults.fault.iloc[0]}", "predict these images again")
+    return found_catalog(truth, rows)
+
+# %% ../nbs/43_cli.ipynb #94a2e2ba
 def _beside(known:Catalog, # All labels
     truth:Catalog,         # Those of the predicted images
     groups:Path|None,      # Table of `audit`
@@ -257,17 +294,18 @@ def _beside(known:Catalog, # All labels
     fold:str,              # The fold that was held back
 )->dict:                   # `groups` and `floors` of `score_card`
     "Read what stands beside a prediction."
+    if fold != "0" and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
     if groups is None:
         if folds: raise ValueError(f"{folds} is given without --groups: name the table of audit, which tells what is a copy of what")
         return {}
-    told = dict(groups=read_groups(groups))
-    if folds is None: return told
-    answer = copied_answer(known, _known_pairs(known, groups, False), folds, fold)
+    there, pairs = _known_copies(known, groups)
+    if folds is None: return dict(groups=there)
+    answer = copied_answer(known, pairs, folds, fold)
     if outside := sorted(set(truth.ids)-set(answer.ids)):
         raise ValueError(f"{len(outside)} predicted images are not in fold {fold} of {folds}, such as {outside[0]}: name the fold that was held back")
-    return told | dict(floors={"copied label": answer.subset(truth.ids)})
+    return dict(groups=there, floors={"copied label": answer.subset(truth.ids)})
 
-# %% ../nbs/43_cli.ipynb #d6b91994
+# %% ../nbs/43_cli.ipynb #b19eb747
 @command
 def evaluate(labels:Path,                # A label table, a COCO file, or a folder in any readable layout
     found:Path,                          # A table of `predict`
@@ -281,7 +319,9 @@ def evaluate(labels:Path,                # A label table, a COCO file, or a fold
     probabilities:Path|None=None,        # Folder of stored probabilities from `predict`: AU-PRO, AUROC, thresholds, calibration
 ):
     "Score a prediction by every rule, with the answers that need no model beside it."
-    if json.suffix != ".json" or json.is_file() and "protocol" not in read_json(json): raise ValueError(f"{json} is no name for scores: let it be new and end in .json")
+    old = read_json(json) if json.suffix == ".json" and json.is_file() else dict(protocol="")
+    if json.suffix != ".json" or json in (found.with_suffix(".json"), labels.with_suffix(".json")) or not (isinstance(old, dict) and "protocol" in old):
+        raise ValueError(f"{json} is no name for scores: let it be new, end in .json, and be no table's list of classes")
     known = read_catalog(labels, images, present_only=present_only)
     names, ids = [c.name for c in known.classes], listed(found)
     if (note := found.with_suffix(".json")).is_file() and (others := [c.name for c in _class_file(note)]) != names:
@@ -289,10 +329,13 @@ def evaluate(labels:Path,                # A label table, a COCO file, or a fold
     if unknown := sorted(set(ids)-set(known.ids)):
         raise ValueError(f"{found} has {len(unknown)} images that {labels} does not know, such as {unknown[0]}: "+
                          ("take them out, or add the images" if known.folder else "name the image folder with --images, which tells the clean ones"))
-    rows = read_severstal(found, known.folder, classes=known.classes, image_ids=ids)
-    truth = known.subset(rows.ids)
+    truth = known.subset(ids)
+    rows = _found_rows(found, truth)
     if left := len(known)-len(truth): _say(f"{left} labelled images have no prediction in {found} and are left out")
     protocol = f"{found.name} against {labels.name}, every image of {found.name}; the decision is the one that made {found.name}"
+    if known.folder is None and labels.suffix.lower() == ".csv":
+        protocol += "; images taken as 256 x 1600"
+        if process_state().is_main_process: warnings.warn(f"{labels} does not tell the size of its images and all are taken as 256 x 1600: name the image folder with --images if they are not")
     parts, settings = score_together(truth, rows), _beside(known, truth, groups, folds, fold)
     stored = probabilities and (lambda i: read_probabilities(probabilities/f"{i}.npz"))
     in_main_process(lambda: write_card(json, score_card(truth, rows, parts=parts, stored=stored, **settings), protocol, images=len(truth)))
@@ -306,7 +349,7 @@ def _history(path:Path, # history.csv of a run
     if missing := {"epoch", "train_loss"}-{*table.columns}: raise ValueError(f"{path} has no column {min(missing)!r}: restore it, or train anew")
     return table.apply(pd.to_numeric, errors="coerce")
 
-# %% ../nbs/43_cli.ipynb #676088a9
+# %% ../nbs/43_cli.ipynb #1fd4953d
 def report_run(run:str|Path, # Run folder
     images:str|Path|None=None, # Image folder; None: where the run was trained
 )->Path:                     # The page
@@ -315,6 +358,8 @@ def report_run(run:str|Path, # Run folder
     if not (run/"scores.json").is_file(): raise FileNotFoundError(f"{run} holds no finished run (no scores.json): train first, or name another folder")
     config, scores = read_json(run/"config.json"), read_json(run/"scores.json")
     if not isinstance(scores, dict) or "protocol" not in scores: raise ValueError(f"{run}/scores.json holds no scores: train or evaluate anew")
+    try: card_lines(scores)
+    except (KeyError, AttributeError, TypeError, ValueError) as e: raise ValueError(f"{run}/scores.json is damaged ({e!r}): train or evaluate anew") from e
     folder = images or config.get("data", {}).get("images")
     if folder is None: raise ValueError(f"{run}/config.json names no image folder: name it with --images")
     truth = read_severstal(run/"truth.csv", folder, image_ids=listed(run/"truth.csv"))

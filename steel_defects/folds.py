@@ -17,31 +17,40 @@ from .catalog import Catalog, _lines, _refuse
 from .files import replacing
 from .images import _PLAIN, _id_fault
 
-# %% ../nbs/21_folds.ipynb #3b38fbd8
+# %% ../nbs/21_folds.ipynb #b9454a88
 def _values(table:pd.DataFrame, # ImageId and the column
     column:str,                 # "group" or "fold"
     name:str,                   # What the table is called in errors
-)->pd.Series:                   # The column, whole numbers as int, names as text
+)->pd.Series:                   # The column, whole numbers as int; names, and numbers of which one is 2**53 or more, as text
     "Read a column of whole numbers or of names, not of both."
     words = table[column].astype("string").str.strip().fillna("")
     numbers = pd.to_numeric(words, errors="coerce").astype(float)
-    odd = (words == "") | (numbers.isna() | (numbers%1 != 0) if numbers.notna().any() else False)
+    exact = numbers.notna().any() and not (numbers[np.isfinite(numbers)].abs() >= 2**53).any()
+    odd = (words == "") | (numbers.isna() | (numbers%1 != 0) if exact else False)
     if odd.any():
         what = f"{table.ImageId[odd].iloc[0]} has the {column} {words[odd].iloc[0]!r}, which is not a whole number as others are"
         if words[odd].iloc[0] == "": what = f"{table.ImageId[odd].iloc[0]} has no {column}"
         _refuse(name, table.index[odd], what, f"number the {column}s from 0, or give each a name")
-    return numbers.astype(int) if numbers.notna().any() else words.astype(str)
+    return numbers.astype(int) if exact else words.astype(str)
 
-# %% ../nbs/21_folds.ipynb #bb277783
+# %% ../nbs/21_folds.ipynb #310ed38f
+def _rows_of_file(path:Path, # A CSV
+    column:str,              # "group" or "fold"
+)->pd.DataFrame:             # Its values as text, indexed by line
+    "Read a file of groups or folds."
+    if not path.is_file(): raise FileNotFoundError(f"there is no table of {column}s {path}: check its name")
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        if not file.readline().strip(): raise ValueError(f"{path} has an empty first line: it must name the columns ImageId,{column}")
+    return _lines(path)
+
+# %% ../nbs/21_folds.ipynb #ffc353a6
 def _checked(source:str|Path|pd.DataFrame, # A CSV, or a table as it would be written to one
     column:str,                            # "group" or "fold"
     plain:bool=False,                      # Check the ImageIds of a table in memory too, before it is written
 )->tuple[pd.DataFrame, str]:               # ImageId and the column (with groups their families), indexed by line; what the table is called in errors
     "Read a table that gives every image a group or a fold."
     if isinstance(source, pd.DataFrame): table, name = source.set_axis(range(2, len(source)+2)), f"the table of {column}s"
-    else:
-        if not Path(source).is_file(): raise FileNotFoundError(f"there is no table of {column}s {source}: check its name")
-        table, name = _lines(Path(source)), str(source)
+    else: table, name = _rows_of_file(Path(source), column), str(source)
     if missing := [c for c in ("ImageId", column) if c not in table]:
         raise ValueError(f"{name} has no column {missing[0]!r}: it needs ImageId,{column}")
     if not len(table): raise ValueError(f"{name} names no image: give each image a {column}")
@@ -102,7 +111,7 @@ def split_by_folder(ids:Sequence[str], # ImageIds, each with a folder
     if folds.fold.nunique() < 2: raise ValueError(f"{len(folds)} images lie in {folds.fold.nunique()} folder: a split needs two, such as training/ and test/")
     return _checked(folds, "fold")[0].reset_index(drop=True)
 
-# %% ../nbs/21_folds.ipynb #3949dcc3
+# %% ../nbs/21_folds.ipynb #0edb6a13
 def _held(table:pd.DataFrame, # ImageId, fold
     held:int|str|Sequence,    # The fold held back, or several
     name:str,                 # What the table is called in errors
@@ -110,14 +119,14 @@ def _held(table:pd.DataFrame, # ImageId, fold
     "Mark the images that are held back."
     wanted = [str(o) for o in (held if isinstance(held, (list, tuple, set, np.ndarray)) else [held])]
     known = sorted(table.fold.unique().tolist())
-    if unknown := [o for o in wanted if o not in map(str, known)]:
-        more = f", ... ({len(known)} folds)" if len(known) > 12 else ""
-        raise ValueError(f"{name} has no fold {unknown[0]}: choose one of {', '.join(map(str, known[:12]))}{more}")
+    choice = f"choose one of {', '.join(map(str, known[:12]))}"+(f", ... ({len(known)} folds)" if len(known) > 12 else "")
+    if not wanted: raise ValueError(f"no fold of {name} is named to be held back: {choice}, or several")
+    if unknown := [o for o in wanted if o not in map(str, known)]: raise ValueError(f"{name} has no fold {unknown[0]}: {choice}")
     mask = table.fold.astype(str).isin(wanted).to_numpy()
     if mask.all(): raise ValueError(f"{name} has all images in fold {', '.join(wanted)}: number two folds or more, from 0")
     return mask
 
-# %% ../nbs/21_folds.ipynb #3d8485bd
+# %% ../nbs/21_folds.ipynb #20fe2a58
 def part_by_folds(catalog:Catalog,     # What to part
     folds:str|Path|pd.DataFrame,       # ImageId, fold; a CSV or a table
     held:int|str|Sequence,             # The fold to hold back, or several
@@ -126,7 +135,9 @@ def part_by_folds(catalog:Catalog,     # What to part
     table, name = _checked(folds, "fold")
     if (bad := ~table.ImageId.isin(catalog.ids)).any():
         fault = f"{table.ImageId[bad].iloc[0]} is an image that the catalog does not have"
-        _refuse(name, table.index[bad], fault, "take the line out, or add the image")
+        remedy = "take the line out, or add the image"
+        if catalog.folder is None: fault, remedy = f"{fault}, for it knows labels only", "name the image folder when reading the labels"
+        _refuse(name, table.index[bad], fault, remedy)
     if missing := set(catalog.ids)-set(table.ImageId): raise ValueError(f"{name} lacks {len(missing)} images, such as {min(missing)}: give each a fold")
     out = set(table.ImageId[_held(table, held, name)])
     return catalog.subset([i for i in catalog.ids if i not in out]), catalog.subset([i for i in catalog.ids if i in out])
@@ -302,16 +313,17 @@ def _parted(catalog:Catalog,      # What to part
                           "read its scores over all parts together, or label more", stacklevel=3)
     return group, presence
 
-# %% ../nbs/21_folds.ipynb #175f4cbb
+# %% ../nbs/21_folds.ipynb #7b645c2e
 def grouped_folds(catalog:Catalog, # Images and their classes
     groups:str|Path|pd.DataFrame,  # ImageId, group; a CSV or a table, of these images or more
     n:int=5,                       # Number of folds
     *,
-    seed:int=0,                    # Same seed, same folds
+    seed:int=0,                    # Same seed, same folds; 0..2**32-1
 )->pd.DataFrame:                   # ImageId, fold 0..n-1, in the order of the catalog
     "Make folds that keep near copies together and hold every class alike."
     group, presence = _parted(catalog, groups, n, seed)
-    return pd.DataFrame(dict(ImageId=catalog.ids, fold=_deal(_strata(presence, group, n), group, int(n), seed)))
+    if seed >= 2**32 or seed%1: raise ValueError(f"the seed is {seed}: take a whole number from 0 to {2**32-1}")
+    return pd.DataFrame(dict(ImageId=catalog.ids, fold=_deal(_strata(presence, group, n), group, int(n), int(seed))))
 
 # %% ../nbs/21_folds.ipynb #adbd2605
 def fold_balance(catalog:Catalog, # Images and their classes
@@ -325,7 +337,7 @@ def fold_balance(catalog:Catalog, # Images and their classes
     found.insert(0, "images", True)
     return found.groupby(table.set_index("ImageId").fold.reindex(catalog.ids).rename("fold").to_numpy()).sum().rename_axis("fold")
 
-# %% ../nbs/21_folds.ipynb #7ba68a81
+# %% ../nbs/21_folds.ipynb #b2fd290e
 def grouped_holdout(catalog:Catalog, # What to part
     groups:str|Path|pd.DataFrame|None=None, # ImageId, group; a CSV or a table, of these images or more; None: copies are looked for
     *,
@@ -345,5 +357,6 @@ def grouped_holdout(catalog:Catalog, # What to part
         seen += size[g]
         if share*seen-out >= size[g]/2: held[g], out = True, out+size[g]
     if held.all() or not held.any():
-        raise ValueError(f"{len(catalog)} images in {len(size)} groups cannot be parted with a share of {share}: label more, or change the share")
+        wanted = len(catalog)*(1-share if held.all() else share)
+        held[order[np.abs(size[order]-wanted).argmin()]] ^= True
     return tuple(catalog.subset([i for i, o in zip(catalog.ids, held[group]) if o == part]) for part in (False, True))

@@ -165,15 +165,18 @@ def write_probabilities(path:str|Path, # File to write, ending in .npz
     with replacing(path) as part: np.savez_compressed(part, probability=probability)
     return Path(path)
 
-# %% ../nbs/34_predict.ipynb #f3756e1e
+# %% ../nbs/34_predict.ipynb #f2d2e166
 def read_probabilities(path:str|Path, # A file of `write_probabilities`
 )->np.ndarray:                        # Stored probabilities, uint8 (C, H, W)
     "Read the stored probabilities of one image."
     if not Path(path).is_file(): raise FileNotFoundError(f"there are no stored probabilities {path}: predict with a folder for them")
     try:
-        with np.load(path, allow_pickle=False) as file: return file["probability"]
+        with np.load(path, allow_pickle=False) as file: p = file["probability"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(f"{path} holds no stored probabilities ({' '.join(str(e).split())}): remove it and predict again") from e
+    if p.dtype != np.uint8 or p.ndim != 3:
+        raise ValueError(f"{path} holds {p.dtype} {p.shape} and not stored probabilities uint8 (C, H, W): remove it and predict again")
+    return p
 
 # %% ../nbs/34_predict.ipynb #93591421
 def gathered(function:Callable, # From an item to a result that can be pickled

@@ -7,9 +7,10 @@ __all__ = ['AVERAGES', 'PROTOCOLS', 'PRESETS', 'ScoreParts', 'one_label', 'image
            'empty_answer', 'empty_parts', 'Average', 'Protocol', 'protocol_scores', 'protocol_rules', 'protocol_table',
            'protocol_view', 'protocol_lines']
 
-# %% ../nbs/16_protocols.ipynb #2fc73687
+# %% ../nbs/16_protocols.ipynb #12ca5799
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from pathlib import Path
 from typing import Callable, Iterable, Mapping, Sequence
 import numpy as np, pandas as pd
 from tqdm.auto import tqdm
@@ -202,11 +203,15 @@ def _all_intervals(parts:ScoreParts,  # Of one answer
         return np.stack([p.value(c) for p, c in zip(protocols.values(), cut)], axis=-1)
     return bootstrap(np.concatenate([e.reshape(len(e), -1) for e in each], axis=1), values, **drawing)
 
-# %% ../nbs/16_protocols.ipynb #8d0c52e1
-def _group_labels(groups, # Table ImageId, group and perhaps family, which goes first; labels in the order of the images; or None
+# %% ../nbs/16_protocols.ipynb #8ec85745
+def _group_labels(groups, # Table ImageId, group and perhaps family, which goes first; Series by ImageId; labels in the order of the images; or None
     truth:Catalog,        # Labels
 )->Sequence|None:         # Label of each image's group, in the order of the images
     "Bring groups into the order of the images."
+    if isinstance(groups, (str, Path, Mapping, set)):
+        raise TypeError(f"groups are a {type(groups).__name__}: pass a table of ImageId and group, as `read_groups` reads it from a file")
+    if isinstance(groups, pd.Series) and not pd.api.types.is_numeric_dtype(groups.index): # named by its index; with numbers there, it stands in order
+        groups = pd.DataFrame(dict(ImageId=groups.index, group=groups.array))
     if not isinstance(groups, pd.DataFrame): return groups
     if lacks := [c for c in ("ImageId", "group") if c not in groups]:
         raise ValueError(f"groups have no column {lacks[0]!r}: they need ImageId and group")
@@ -216,18 +221,21 @@ def _group_labels(groups, # Table ImageId, group and perhaps family, which goes 
     if missing: raise ValueError(f"{len(missing)} images have no group, such as {min(missing)}: give each a group")
     return groups.set_index("ImageId")["family" if "family" in groups else "group"].loc[truth.ids].to_numpy()
 
-# %% ../nbs/16_protocols.ipynb #61d12913
+# %% ../nbs/16_protocols.ipynb #973753da
 def protocol_table(answers:Mapping[str, Catalog|ScoreParts], # By name: predictions for the same images, or their parts
     truth:Catalog,                                           # Labels
     *,
     protocols:Mapping[str, Protocol]=PROTOCOLS,              # Which
-    groups=None,      # Table ImageId, group (near copies together), or labels in the order of `truth.ids`; None: each image is its own
+    groups=None,      # Table ImageId, group (near copies together), Series by ImageId, labels in the order of `truth.ids`; None: each image alone
     draws:int=2000,   # How often to draw
     level:float=.95,  # How often such an interval should hold the true score
     seed:int=0,       # Seed of the draws
 )->pd.DataFrame:      # A row for each answer and one for "all empty"; for each protocol its score, low and high
     "Score several answers under several protocols, each with its interval."
     labels, rows, parts = _group_labels(groups, truth), {}, None
+    own = answers.get("all empty")
+    if own is not None and (own.masks[..., :2].any() if isinstance(own, ScoreParts) else len(own.labels)):
+        raise ValueError("the answer 'all empty' finds something: give it another name, for this one stands for the answer that finds nothing")
     for name, answer in {**answers, **({} if "all empty" in answers else {"all empty": None})}.items():
         if answer is None: answer = empty_answer(truth) if parts is None else empty_parts(parts)
         parts = answer if isinstance(answer, ScoreParts) else score_parts(truth, answer)

@@ -550,15 +550,15 @@ tr:last-child{font-weight:600}.plain tr:last-child{font-weight:inherit}.tiles{di
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.two>div{min-width:0}figure{margin:0 0 1.2rem}figcaption{font-size:.9rem;
 overflow-wrap:anywhere}summary{cursor:pointer;color:var(--soft);font-size:.9rem}pre{overflow-x:auto;font-size:.85rem}.charts{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:center}.charts>*{min-width:0}th{min-width:6.5rem}"""
 
-# %% ../nbs/41_report.ipynb #6ed5485b
+# %% ../nbs/41_report.ipynb #11fafd0c
 def _frame_html(title:str,    # Of the page
     intro:str,                # HTML below the title
     sections:dict[str, str],  # Heading and HTML of each section
 )->str:                       # A whole HTML page
     "Put sections into a page that may load nothing from outside."
     name = lambda heading: "".join(ch if ch.isalnum() else "-" for ch in heading.lower())
-    links = "".join(f'<a href="#{name(h)}">{h}</a>' for h in sections)
-    body = "".join(f'<section id="{name(h)}"><h2>{h}</h2>{part}</section>' for h, part in sections.items())
+    links = "".join(f'<a href="#{name(h)}">{escape(h)}</a>' for h in sections)
+    body = "".join(f'<section id="{name(h)}"><h2>{escape(h)}</h2>{part}</section>' for h, part in sections.items())
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
             f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; style-src \'unsafe-inline\'">'
             f"<title>{escape(title)}</title><style>{_CSS}</style></head><body><header><h1>{escape(title)}</h1>{intro}<nav>{links}</nav></header>"

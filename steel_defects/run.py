@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOL', 'found_catalog', 'crossed_decisions', 'finish_run', 'score_together', 'loss_name', 'copied_floor',
            'catalog_digest', 'train_run']
 
-# %% ../nbs/35_run.ipynb #10cae7cc
+# %% ../nbs/35_run.ipynb #4b0de82e
 import hashlib, re, warnings
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Callable, Mapping, Sequence
 import numpy as np, pandas as pd, torch
 from .agreement import copied_answer
-from .audit import copy_groups
+from .audit import copy_groups, pairs_beside, write_pairs
 from .catalog import Catalog, _catalog, write_labels, write_submission
 from .dataset import augmentation, crop_loader, strip_loader
 from .decision import Decision, best_decision, decide, default_decision, decision_scores, write_decision
 from .defects import class_dicts
 from .files import locked
-from .folds import leaks
+from .folds import leaks, write_groups
 from .losses import bce_dice
 from .predict import Model, gathered, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
 from .protocols import ScoreParts, join_parts, score_parts
@@ -49,13 +49,14 @@ def crossed_decisions(scores:Sequence, # From `decision_scores`, one per image
 # %% ../nbs/35_run.ipynb #22e455d3
 PROTOCOL = "validation images; weights chosen by their mean Dice over the set; each half is judged by the decision chosen on the other half"
 
-# %% ../nbs/35_run.ipynb #39303cb9
+# %% ../nbs/35_run.ipynb #59c3aa17
 def finish_run(out:Path,  # Run folder with weights
     valid:Catalog,        # Validation images
     *,
     device:str|None=None, # Where to predict; None: a GPU where there is one, else the CPU
     floors:Mapping[str, Catalog]|None=None, # Answers without a model, beside "all empty"
     groups:pd.DataFrame|None=None, # ImageId, group, family of near copies; intervals are drawn over them
+    pairs:pd.DataFrame|None=None,  # The near copies themselves, kept with the groups
 )->Model:                 # The model with its decision
     "Choose the decision of a trained model and score it; writes probabilities/, decision.json, found.csv, truth.csv and scores.json."
     model, stored = load_model(out, device=device, decision=default_decision(len(valid.classes))), lambda i: out/"probabilities"/f"{i}.npz"
@@ -69,6 +70,7 @@ def finish_run(out:Path,  # Run folder with weights
         rows = [r for i, d in zip(valid.ids, crossed) for r in rows_of(i, decide(read_probabilities(stored(i)), d))]
         rows = pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"])
         write_labels(valid, out/"truth.csv")
+        if pairs is not None: write_groups(out/"groups.csv", groups), write_pairs(pairs_beside(out/"groups.csv"), pairs)
         write_submission(rows, out/"found.csv")
         card = score_card(valid, found_catalog(valid, rows), floors=floors, groups=groups, stored=lambda i: read_probabilities(stored(i)))
         write_card(out/"scores.json", card, PROTOCOL, images=len(valid))
@@ -114,7 +116,17 @@ def catalog_digest(catalog:Catalog, # Images and labels
     text = catalog.images.to_csv(index=False)+catalog.labels.to_csv(index=False)+repr(sizes)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-# %% ../nbs/35_run.ipynb #45bed5cf
+# %% ../nbs/35_run.ipynb #129b6ee1
+def _check_parts(train:Catalog, # Images to learn from
+    valid:Catalog,              # Images to judge on
+)->None:
+    "Refuse parts that cannot be trained and judged on."
+    if both := set(train.ids) & set(valid.ids): raise ValueError(f"{len(both)} images are in training and validation, such as {min(both)}: part them")
+    if class_dicts(train.classes) != class_dicts(valid.classes): raise ValueError("training and validation have different classes: read both with the same class list")
+    for name, c, least in (("training", train, 1), ("validation", valid, 2)): # two, because each half is judged by the decision of the other
+        if len(c) < least: raise ValueError(f"there are {len(c)} {name} images and {least} or more are needed: label more, or part them otherwise")
+
+# %% ../nbs/35_run.ipynb #bc4f3f17
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -132,18 +144,17 @@ def train_run(train:Catalog,   # Images to learn from
     about:dict|None=None,      # More for `config.json`, such as where the images are
     callbacks:Sequence[Callable]=(), # Called with the history after each epoch
     pairs:pd.DataFrame|None=None, # Near copies among all images, from `near_copies`; None: there are none, you are sure
+    groups:pd.DataFrame|None=None, # Groups of your own; None: those of the pairs
 )->Model:                      # The trained model with its decision
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
-    if both := set(train.ids) & set(valid.ids): raise ValueError(f"{len(both)} images are in training and validation, such as {min(both)}: part them")
-    if class_dicts(train.classes) != class_dicts(valid.classes): raise ValueError("training and validation have different classes: read both with the same class list")
-    for name, c, least in (("training", train, 1), ("validation", valid, 2)): # two, because each half is judged by the decision of the other
-        if len(c) < least: raise ValueError(f"there are {len(c)} {name} images and {least} or more are needed: label more, or part them otherwise")
+    _check_parts(train, valid)
     never, process = [c.label for c, n in zip(train.classes, train.presence().sum()) if n == 0], process_state(config.cpu, anew=True)
     if never and process.is_main_process:
         warnings.warn(f"no training image bears {', '.join(never)}: the network learns to leave that out; label some, or take the class away")
     parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in (("train", train), ("valid", valid))}
     data = dict(data=dict(images=str(valid.folder.resolve()))) if valid.folder else {}
-    copies = {} if pairs is None else dict(floors={"copied label": copied_floor(train, valid, pairs)}, groups=copy_groups(train.ids+valid.ids, pairs))
+    copies = {} if pairs is None else dict(floors={"copied label": copied_floor(train, valid, pairs)}, pairs=pairs,
+                                           groups=copy_groups(train.ids+valid.ids, pairs) if groups is None else groups)
     torch.manual_seed(config.seed)
     net = UNet(classes=len(train.classes), width=width, depth=depth)
     augment = augmentation(strength=strength, turns=size[0] == size[1])

@@ -6,7 +6,7 @@
 __all__ = ['region_table_by_class', 'border_table', 'probability_tables', 'score_card', 'write_card', 'read_answers',
            'card_lines']
 
-# %% ../nbs/23_scorecard.ipynb #ce25b00e
+# %% ../nbs/23_scorecard.ipynb #62b72817
 from pathlib import Path
 from typing import Callable, Mapping
 import numpy as np, pandas as pd
@@ -14,26 +14,45 @@ from tqdm.auto import tqdm
 from .borders import border_parts, boundary_iou, cldice, surface_dice
 from .calibration import calibration_table, dice_parts, threshold_table
 from .catalog import Catalog
-from .detection import false_regions, region_outcomes, region_recall
-from .evaluate import SUMMARY, count_table, summary
+from .detection import _regions, region_recall
+from .evaluate import SUMMARY, _check_pair, count_table, summary
 from .files import write_json
 from .localisation import localisation_parts, localisation_table, sum_parts
 from .protocols import PROTOCOLS, ScoreParts, _group_labels, protocol_lines, protocol_table, score_parts
 from .screening import gate_parts, image_auroc, image_score, overkill_at_recall, recall_at_overkill, screen_catalog, screening_summary
 
-# %% ../nbs/23_scorecard.ipynb #0a36872d
-def region_table_by_class(truth:Catalog, # Labels, with an image folder for the contrast
+# %% ../nbs/23_scorecard.ipynb #c037f411
+def _region_hits(pred:np.ndarray, # Found pixels of one class, bool (H, W)
+    true:np.ndarray,              # Labelled pixels, bool (H, W)
+)->tuple[np.ndarray, np.ndarray, int]: # Area of each labelled region, whether half of it is found; how many found regions touch no label
+    "Tell which regions of one mask are found, and count the false ones."
+    if not pred.any() and not true.any(): return np.zeros(0, int), np.zeros(0, bool), 0
+    (there, many), (seen, k) = _regions(true), _regions(pred)
+    area, hits = (np.bincount(there[m], minlength=many+1)[1:] for m in (true, pred & true))
+    return area, 2*hits >= area, int((np.bincount(seen[pred & true], minlength=k+1)[1:] == 0).sum())
+
+# %% ../nbs/23_scorecard.ipynb #9b7c2bc3
+def region_table_by_class(truth:Catalog, # Labels
     found:Catalog,                       # Predictions for the same images
+    *,
+    groups=None,                         # ImageId, group (and family) of near copies, whose regions belong together
 )->pd.DataFrame:                         # ClassId, regions, found, recall, low, high, false, false_per_image; a row a class
-    "Count labelled, found and false regions of every class."
-    outcomes, false = region_outcomes(truth, found), false_regions(truth, found)
-    rows = []
-    for c in truth.classes:
-        mine, wrong = outcomes[outcomes.ClassId == c.id], int((false.ClassId == c.id).sum())
-        one = region_recall(mine, bins=1).iloc[0] if len(mine) else dict(regions=0, found=0, recall=np.nan, low=np.nan, high=np.nan)
-        rows.append(dict(ClassId=c.id, name=c.name, **{k: one[k] for k in ("regions", "found", "recall", "low", "high")},
-                         false=wrong, false_per_image=wrong/max(len(truth), 1)))
-    return pd.DataFrame(rows).astype(dict(regions=int, found=int))
+    "Count labelled, found and false regions of every class, as `region_outcomes` and `false_regions` tell them."
+    _check_pair(truth, found)
+    labels = truth.ids if (labels := _group_labels(groups, truth)) is None else labels
+    rows, false, columns = [], np.zeros(len(truth.classes), int), ["ClassId", "group", "area", "found"]
+    for i, group in zip(truth.ids, labels):
+        for n, (p, t) in enumerate(zip(found.stack(i), truth.stack(i))):
+            area, hit, wrong = _region_hits(p, t)
+            rows += [(n+1, group, a, h) for a, h in zip(area.tolist(), hit.tolist())]
+            false[n] += wrong
+    outcomes, table = pd.DataFrame(rows, columns=columns), []
+    for c, wrong in zip(truth.classes, false.tolist()):
+        mine = outcomes[outcomes.ClassId == c.id]
+        one = region_recall(mine, bins=1, groups="group").iloc[0] if len(mine) else dict(regions=0, found=0, recall=np.nan, low=np.nan, high=np.nan)
+        table.append(dict(ClassId=c.id, name=c.name, **{k: one[k] for k in ("regions", "found", "recall", "low", "high")},
+                          false=wrong, false_per_image=wrong/max(len(truth), 1)))
+    return pd.DataFrame(table).astype(dict(regions=int, found=int))
 
 # %% ../nbs/23_scorecard.ipynb #64747b1d
 def border_table(truth:Catalog, # Labels
@@ -48,7 +67,7 @@ def border_table(truth:Catalog, # Labels
                          cldice=mean(cldice, "cldice")))
     return pd.DataFrame(rows)
 
-# %% ../nbs/23_scorecard.ipynb #8f0ed995
+# %% ../nbs/23_scorecard.ipynb #7afa7544
 def probability_tables(truth:Catalog, # Labels
     stored:Callable,                  # From an ImageId to stored probabilities, uint8 (C, H, W)
 )->dict[str, pd.DataFrame]:           # "localisation", "thresholds", "calibration": a row a class (thresholds: two); "gates": one row
@@ -65,10 +84,10 @@ def probability_tables(truth:Catalog, # Labels
     table = localisation_table(parts, [c.id for c in truth.classes]).reset_index()
     table.insert(1, "name", names)
     gate = dict(image_auroc=image_auroc(gates), recall_at_overkill_5=recall_at_overkill(gates, .05), overkill_at_recall_95=overkill_at_recall(gates, .95))
-    return dict(localisation=table, thresholds=threshold_table(dices, parts).reset_index(), calibration=calibration_table(parts).reset_index(),
+    return dict(localisation=table, thresholds=threshold_table(dices, parts).reset_index(), calibration=calibration_table(parts)[["labelled", "stated", "ece", "gap", "nll"]].reset_index(),
                 gates=pd.DataFrame([gate]))
 
-# %% ../nbs/23_scorecard.ipynb #e2a2e856
+# %% ../nbs/23_scorecard.ipynb #0ebc687e
 def score_card(truth:Catalog,            # Labels
     found:Catalog,                       # Predictions for the same images
     *,
@@ -79,12 +98,13 @@ def score_card(truth:Catalog,            # Labels
     empty:float=1.,                      # Score where nothing is there and nothing is found
 )->dict[str, pd.DataFrame]:              # "classes", "answers", "image level", "regions", "borders", and those of `probability_tables`
     "Score a prediction by every rule, with floors and intervals."
+    if taken := {"prediction", "all empty"} & {*(floors or {})}: raise ValueError(f"a floor is called {min(taken)!r}, which is taken: give it another name")
     parts = score_parts(truth, found) if parts is None else parts
     answers = protocol_table({"prediction": parts, **(floors or {})}, truth, groups=groups)
     labels = _group_labels(groups, truth)
     card = {"classes": summary(count_table(parts.masks, truth.ids, empty=empty), truth.classes, empty=empty).reset_index(), "answers": answers,
             "image level": screening_summary(screen_catalog(truth, found), groups=labels).rename_axis("what").reset_index(),
-            "regions": region_table_by_class(truth, found), "borders": border_table(truth, found)}
+            "regions": region_table_by_class(truth, found, groups=groups), "borders": border_table(truth, found)}
     return card if stored is None else card | probability_tables(truth, stored)
 
 # %% ../nbs/23_scorecard.ipynb #77c60089

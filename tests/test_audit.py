@@ -14,6 +14,9 @@ from steel_defects.images import write_image
 from steel_defects.synth import STYLES, even_classes, strip_plan, synth_strip
 
 
+PATTERN = np.arange(6).reshape(2, 3)
+
+
 def degraded(image, rng, quality=None):
     "Another light, another gain, noise, and JPEG."
     grey = image*rng.uniform(.85, 1.15)+rng.uniform(-15, 15)+rng.normal(0, rng.uniform(0, 3), image.shape)
@@ -79,6 +82,23 @@ def test_a_common_light_a_common_pattern_and_a_common_rim_do_not_join():
     assert len(pairs_of([i.astype(np.uint8) for i in images])) == 0
 
 
+@pytest.mark.parametrize("kind", ["pattern", "stamp", "dirt", "scratch"])
+def test_what_all_pictures_share_does_not_join_them(kind):
+    rng, images = np.random.default_rng(2), []
+    common = {"pattern": rng.normal(0, 6, (200, 200)), "stamp": np.pad(60*(rng.random((8, 40)) < .5), ((180, 12), (10, 150))),
+              "dirt": -40*(np.asarray(Image.fromarray((rng.random((25, 25)) < .02).astype(np.uint8)).resize((200, 200))) > 0),
+              "scratch": 70.*(np.abs(np.subtract.outer(np.arange(200), np.arange(200)/2+40)) < 2)}[kind]
+    images = [np.clip(110+rng.normal(0, 6, (200, 200))+common, 0, 255).astype(np.uint8) for _ in range(60)]
+    both = images+[degraded(i[::-1], rng, quality=75) for i in images[:20]]
+    found = pairs_of(both)
+    assert (found.j == found.i+60).all() and len(found) >= 19
+
+
+def test_a_family_of_nearly_all_images_is_told():
+    pairs = pd.DataFrame([("0", str(n), "identity", .5, .5, "part") for n in range(1, 15)], columns=PAIRS)
+    with pytest.warns(UserWarning, match="one family holds 15 of 30 images"): copy_groups([str(n) for n in range(30)], pairs)
+
+
 def test_scratches_at_one_place_are_no_copies():
     rng, images = np.random.default_rng(1), []
     for _ in range(30):
@@ -133,8 +153,19 @@ def test_many_copies_of_one_picture_make_one_group(strips):
     rng = np.random.default_rng(5)
     images = [degraded(transformed(strips[0], TRANSFORMS[n%3*2]), rng) for n in range(60)]+strips[1:10]
     found = pairs_of(images).rename(columns=dict(i="ImageId", j="other"))
-    groups = copy_groups(list(range(69)), found)
+    with pytest.warns(UserWarning, match="one family holds 60 of 69"): groups = copy_groups(list(range(69)), found)
     assert groups.group[:60].nunique() == 1 and groups.group.nunique() == 10
+
+
+def test_every_pair_of_a_large_group_is_told(tmp_path, strips):
+    rng, turns = np.random.default_rng(6), ["identity", "turn 180", "flip rows", "flip columns"]
+    for n in range(60): write_image(tmp_path/f"{n:02d}.png", degraded(transformed(strips[1], turns[n%4]), rng, quality=85)) # more than the partners kept
+    for n in range(3): write_image(tmp_path/f"other{n}.png", strips[5+n])
+    pairs = near_copies(tmp_path)
+    assert len(pairs) == 60*59//2 and (pairs.kind == "copy").all() and not pairs.duplicated(["ImageId", "other"]).any()
+    for a, b, t in zip(pairs.ImageId, pairs.other, pairs["transform"]): # a turned by its own turn undone and b's done
+        mine, theirs = turns[int(a[:2])%4], turns[int(b[:2])%4]
+        np.testing.assert_array_equal(transformed(transformed(PATTERN, mine), t), transformed(PATTERN, theirs))
 
 
 def test_groups_follow_chains_and_families_hold_groups():
@@ -170,9 +201,11 @@ def test_pairs_come_back_from_a_file_or_name_the_line(tmp_path):
     pairs[PAIRS[:4]].to_csv(path, index=False)
     assert read_pairs(path).kind.tolist() == ["copy", "copy"] # a table of one's own
     for change, sentence in [(dict(transform="turn 45"), "line 2: a and b have an unknown transform"), (dict(kind="twin"), "unknown kind"),
-                             (dict(similarity="high"), "no number"), (dict(similarity=np.inf), "no number"), (dict(other="a"), "paired with itself")]:
+                             (dict(similarity="high"), "no number"), (dict(similarity=np.inf), "no number"), (dict(shared=-3), "no number from 0 to 1"), (dict(other="a"), "paired with itself")]:
         pairs.astype(object).assign(**change).to_csv(path, index=False)
         with pytest.raises(ValueError, match=sentence): read_pairs(path)
+    pd.concat([pairs, pairs[:1].rename(columns=dict(ImageId="other", other="ImageId"))])[PAIRS].to_csv(path, index=False)
+    with pytest.raises(ValueError, match="line 4: b and a have a line of their own already: keep one"): read_pairs(path)
     pairs.drop(columns="other").to_csv(path, index=False)
     with pytest.raises(ValueError, match="no column 'other'"): read_pairs(path)
     with pytest.raises(FileNotFoundError, match="steel-defects audit"): read_pairs(tmp_path/"none.csv")

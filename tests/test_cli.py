@@ -213,6 +213,58 @@ def test_a_leaking_split_is_told_and_shown(doubled, tmp_path):
         run("evaluate", folder/"labels.csv", tmp_path/"found.csv", "--groups", folder/"groups.csv", *beside)
 
 
+def test_groups_of_ones_own_hold(doubled, tmp_path):
+    folder, _ = doubled
+    for name in ("groups.csv", "groups-pairs.csv"): (tmp_path/name).write_bytes((folder/name).read_bytes())
+    groups = read_groups(tmp_path/"groups.csv")
+    coil = groups.ImageId.str.extract(r"s3-0000(\d)")[0].astype(int) // 4  # four strips of a coil belong together
+    groups.assign(group=coil, family=coil).to_csv(tmp_path/"groups.csv", index=False)
+    small = ["--epochs", 1, "--width", 4, "--depth", 2, "--crop", 64, "--crops", 8, "--groups", tmp_path/"groups.csv"]
+    run("train", folder/"labels.csv", folder/"images", "--out", tmp_path/"run", *small)
+    held = {int(i.rpartition("-0000")[2][0]) // 4 for i in pd.read_csv(tmp_path/"run"/"truth.csv").ImageId}
+    trained = {int(i.rpartition("-0000")[2][0]) // 4 for i in set(groups.ImageId)-set(pd.read_csv(tmp_path/"run"/"truth.csv").ImageId)}
+    assert held and not held & trained
+    read_groups(tmp_path/"groups.csv").assign(group=range(20), family=range(20)).to_csv(tmp_path/"groups.csv", index=False)
+    with pytest.raises(ValueError, match="are copies in .* and in two groups"): run("train", folder/"labels.csv", folder/"images", "--out", tmp_path/"other", *small)
+    groups.iloc[:12].to_csv(tmp_path/"groups.csv", index=False)
+    with pytest.raises(ValueError, match="groups.csv lacks 8 images"): run("train", folder/"labels.csv", folder/"images", "--out", tmp_path/"other", *small)
+
+
+def test_nothing_else_is_overwritten(doubled, work, tmp_path):
+    folder, _ = doubled
+    labels = folder/"labels.csv"
+    before = labels.read_bytes()
+    with pytest.raises(ValueError, match="labels.csv is there and holds something else"): run("audit", folder/"images", "--out", labels)
+    with pytest.raises(ValueError, match="holds something else"): run("split", labels, folder/"images", "--groups", folder/"groups.csv", "--out", labels)
+    assert labels.read_bytes() == before
+    (tmp_path/"g.html").write_text("my page")
+    with pytest.raises(ValueError, match="g.html is there and is no page of an audit"): run("audit", folder/"images", "--out", tmp_path/"g.csv")
+    pd.DataFrame(dict(ImageId=["a.jpg", "b.jpg"], fold=[0, 1])).to_csv(tmp_path/"folds.csv", index=False)
+    with pytest.raises(ValueError, match="is the split to mend"):
+        run("split", labels, folder/"images", "--groups", folder/"groups.csv", "--mend", tmp_path/"folds.csv", "--out", tmp_path/"folds.csv")
+    with pytest.raises(ValueError, match="do not name the same images, such as a.jpg"):
+        run("split", labels, folder/"images", "--groups", folder/"groups.csv", "--mend", tmp_path/"folds.csv", "--out", tmp_path/"mended.csv")
+    with pytest.raises(ValueError, match="do not hold the same images, such as a.jpg"): run("audit", folder/"images", "--out", tmp_path/"h.csv", "--split", tmp_path/"folds.csv")
+    assert not (tmp_path/"mended.csv").exists() and not (tmp_path/"h.csv").exists()
+    with pytest.raises(ValueError, match="no table's list of classes"):
+        run("evaluate", work/"labels.csv", work/"found.csv", "--images", work/"strips"/"train_images", "--json", work/"found.json")
+
+
+def test_sizes_that_nobody_told_are_said(work, tmp_path):
+    with pytest.warns(UserWarning, match="all are taken as 256 x 1600"): run("evaluate", work/"labels.csv", work/"found.csv", "--json", tmp_path/"scores.json")
+    assert "images taken as 256 x 1600" in json.loads((tmp_path/"scores.json").read_text())["protocol"]
+    with pytest.raises(ValueError, match="--fold 3 is given without --folds"): run("evaluate", work/"labels.csv", work/"found.csv", "--fold", 3, "--json", tmp_path/"scores.json")
+
+
+def test_a_damaged_score_file_is_one_sentence(work, tmp_path):
+    for name in ("scores.json", "config.json", "truth.csv", "truth.json", "found.csv", "decision.json", "history.csv"):
+        (tmp_path/name).write_bytes((work/"run"/name).read_bytes())
+    scores = json.loads((tmp_path/"scores.json").read_text())
+    for answers in ([], [{"a": 1}], "none"):
+        (tmp_path/"scores.json").write_text(json.dumps(scores | dict(answers=answers)))
+        with pytest.raises(ValueError, match="scores.json is damaged"): run("report", tmp_path)
+
+
 def test_intervals_are_drawn_over_pictures(doubled, tmp_path):
     folder, _ = doubled
     table = pd.read_csv(folder/"labels.csv", keep_default_na=False)

@@ -235,6 +235,10 @@ def test_seeds_and_numbers():
         assert not grouped_folds(catalog, groups, 3, seed=1).equals(grouped_folds(catalog, groups, 3, seed=2))
         for n, seed in ((1, 0), (2.5, 0), (True, 0), (3, -1)):
             with pytest.raises(ValueError, match="take 2 folds or more, and a seed from 0"): grouped_folds(catalog, groups, n, seed=seed)
+        for seed in (2**32, 2**64, np.int64(2**32), 1.5):
+            with pytest.raises(ValueError, match=f"^the seed is {seed}: take a whole number from 0 to 4294967295$"):
+                grouped_folds(catalog, groups, 3, seed=seed)
+        assert sorted(set(grouped_folds(catalog, groups, 3, seed=2**32-1).fold)) == [0, 1, 2]
         with pytest.raises(ValueError, match="lacks 1 images, such as 00000.jpg"): grouped_folds(catalog, groups.iloc[1:], 3)
         assert grouped_folds(catalog.subset(catalog.ids[:30]), groups, 3).ImageId.tolist() == catalog.ids[:30]  # groups may know more
 
@@ -276,7 +280,31 @@ def test_a_share_that_cannot_be():
     catalog, group = labelled([(3,)]*10), lambda g: pd.DataFrame(dict(ImageId=labelled([(3,)]*10).ids, group=g))
     for share in (0, 1, -1, np.nan):
         with pytest.raises(ValueError, match="between 0 and 1"): grouped_holdout(catalog, group(range(10)), share=share)
-    with pytest.raises(ValueError, match="cannot be parted with a share of 0.01"): grouped_holdout(catalog, group([0]*5+[1]*5), share=.01)
+    for g in range(2):
+        with pytest.raises(ValueError, match="1 groups of near copies cannot be parted in 2"): grouped_holdout(catalog, group([g]*10), share=.2)
+
+
+@pytest.mark.parametrize("sizes, share, wanted", [([4, 1], .2, 1), ([1, 4], .2, 1), ([5, 5], .01, 5), ([6, 2], .1, 2), ([7, 3, 5], .05, 3),
+                                                  ([5, 9, 7], .05, 5), ([1, 1], .95, 1), ([9, 1], .95, 9), ([3, 7], .99, 7), ([4, 4, 5], .9, 9)])
+def test_two_groups_can_always_be_parted(sizes, share, wanted):
+    "Where the share alone would hold back nothing, the group whose size is nearest to it is held back; where all, one is released likewise."
+    ids, group = [f"{i:05d}.jpg" for i in range(sum(sizes))], np.repeat(range(len(sizes)), sizes)
+    for seed in range(8):
+        train, valid = grouped_holdout(labelled([()]*len(ids)), pd.DataFrame(dict(ImageId=ids, group=group)), share=share, seed=seed)
+        assert len(valid) == wanted and sorted(train.ids+valid.ids) == ids
+        assert not set(group[[ids.index(i) for i in train.ids]]) & set(group[[ids.index(i) for i in valid.ids]])
+
+
+@pytest.mark.parametrize("sizes", [*itertools.permutations([4, 1]), *itertools.permutations([1, 3, 1, 2])])
+def test_the_order_of_the_groups_does_not_decide(sizes):
+    "Each group bears a class of its own, so that they are gone through as they stand here."
+    group = np.repeat(range(len(sizes)), sizes)
+    catalog = labelled([(g+1,) for g in group], NAMES[:len(group)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train, valid = grouped_holdout(catalog, table("group", group), share=.2)
+    assert 1 <= len(valid) <= 2 and len(train)+len(valid) == len(group) and leak_summary(
+        table("fold", [i in valid.ids for i in catalog.ids]), table("group", group)).share.sum() == 0
 
 
 # --- files
@@ -288,6 +316,32 @@ def test_tables_come_back(tmp_path):
     assert read_folds(write_folds(tmp_path/"folds.csv", named)).equals(named)
     (tmp_path/"folds.csv").write_bytes("\ufeffImageId;fold;note\r\na.jpg;1.0;x\r\nb.jpg; 0 ;\r\n".encode())
     assert read_folds(tmp_path/"folds.csv").to_numpy().tolist() == [["a.jpg", 1], ["b.jpg", 0]]
+
+
+def test_numbers_too_long_for_a_float_stay_what_they_are(tmp_path):
+    ids = ["a.jpg", "b.jpg", "c.jpg"]
+    stamps, edge = ["202401011230450001", "202401011230450002", "3"], [str(2**53), str(2**53+1), "0"]
+    for long in (stamps, edge, ["1e30", "-1e30", "5"], ["9"*25, "9"*24+"8", "1.5"]):
+        made = pd.DataFrame(dict(ImageId=ids, group=long))
+        assert read_groups(write_groups(tmp_path/"groups.csv", made)).equals(made.astype(str)), long
+        assert not len(leaks(pd.DataFrame(dict(ImageId=ids, fold=[0, 1, 1])), made, 0))
+    numbers = pd.DataFrame(dict(ImageId=ids, fold=[202401011230450001, 202401011230450002, 202401011230450002]))
+    train, test = part_by_folds(labelled([()]*3, ids), numbers, 202401011230450001)
+    assert (train.ids, test.ids) == (ids[1:], ids[:1])
+    small = pd.DataFrame(dict(ImageId=ids, group=[2**53-1, 1-2**53, 0]))
+    assert read_groups(write_groups(tmp_path/"groups.csv", small)).equals(small)
+    with pytest.raises(ValueError, match="line 4: c.jpg has no group"):
+        write_groups(tmp_path/"groups.csv", pd.DataFrame(dict(ImageId=ids, group=["1", "9"*20, ""])))
+
+
+@pytest.mark.parametrize("read, column", [(read_groups, "group"), (read_folds, "fold")])
+def test_an_empty_file_is_told_its_own_columns(tmp_path, read, column):
+    for text in ("", "\ufeff", "\n", "  \n", "\nImageId,fold\na.jpg,1\n"):
+        (tmp_path/"table.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=f"table.csv has an empty first line: it must name the columns ImageId,{column}$"):
+            read(tmp_path/"table.csv")
+    (tmp_path/"table.csv").write_text("ImageId,fold,group\n", encoding="utf-16")
+    with pytest.raises(ValueError, match="not a CSV in UTF-8"): read(tmp_path/"table.csv")
 
 
 @pytest.mark.parametrize("text, sentence", [
@@ -327,6 +381,23 @@ def test_parting_is_strict(tmp_path):
                              (folds.assign(fold=1), r"all images in fold 1: number two folds or more, from 0")]:
         with pytest.raises(ValueError, match=sentence): part_by_folds(catalog, broken, 1)
     with pytest.raises(ValueError, match="no fold 7: choose one of 0, 1, 2$"): part_by_folds(catalog, folds, 7)
+    for held in ([], (), set(), np.array([])):
+        with pytest.raises(ValueError, match="no fold of the table of folds is named to be held back: choose one of 0, 1, 2, or several$"):
+            part_by_folds(catalog, folds, held)
+        with pytest.raises(ValueError, match="no fold of .* is named to be held back"): leaks(folds, folds.rename(columns=dict(fold="group")), held)
+
+
+def test_labels_alone_do_not_know_the_clean_images(tmp_path):
+    (tmp_path/"images").mkdir()
+    for n in range(3): write_image(tmp_path/"images"/f"{n}.png", np.full((8, 8), .5, np.float32))
+    (tmp_path/"labels.csv").write_text("ImageId,ClassId,EncodedPixels\n0.png,1,1 4\n1.png,3,1 4\n")
+    folds = pd.DataFrame(dict(ImageId=["0.png", "1.png", "2.png"], fold=[0, 1, 1]))
+    alone, whole = (read_severstal(tmp_path/"labels.csv", folder, shape=shape) for folder, shape in ((None, (8, 8)), (tmp_path/"images", None)))
+    with pytest.raises(ValueError, match="line 4: 2.png is an image that the catalog does not have, for it knows labels only: name the image") as e:
+        part_by_folds(alone, folds, 0)
+    assert "take the line out" not in str(e.value) and part_by_folds(whole, folds, 0)[0].ids == ["1.png", "2.png"]
+    with pytest.raises(ValueError, match="line 5: 3.png is an image that the catalog does not have: take the line out, or add the image"):
+        part_by_folds(whole, pd.concat([folds, pd.DataFrame(dict(ImageId=["3.png"], fold=[1]))]), 0)
 
 
 def test_many_pairs_and_as_many_folds_as_images():

@@ -229,6 +229,15 @@ def test_an_image_of_three_axes():
     with pytest.raises(ValueError, match=r"shape \(8, 8, 3\): give one grey image"): probabilities(small(), np.zeros((8, 8, 3), np.float32))
 
 
+@pytest.mark.parametrize("dtype, shape", [("float32", (4, 8, 8)), ("bool", (4, 8, 8)), ("int64", (4, 8, 8)),
+                                          ("uint8", (8, 8)), ("uint8", (1, 4, 8, 8))])
+def test_files_that_hold_other_arrays(tmp_path, dtype, shape):
+    path = tmp_path/"a.jpg.npz"
+    np.savez_compressed(path, probability=np.zeros(shape, dtype))
+    with pytest.raises(ValueError) as e: read_probabilities(path)
+    assert str(e.value) == f"{path} holds {dtype} {shape} and not stored probabilities uint8 (C, H, W): remove it and predict again"
+
+
 FULL = """import resource, sys
 sys.path.insert(0, sys.argv[1])
 from test_predict import small

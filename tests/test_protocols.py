@@ -1,5 +1,6 @@
 "Every protocol against a slow and plain reading of its rules, against torchmetrics, and against the floors of real tables."
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -255,6 +256,38 @@ def test_refusals(pair_of_catalogs):
     for groups, words in [(table.drop(columns="group"), "no column 'group'"), (pd.concat([table, table[:1]]), "listed twice"),
                           (table[3:], "3 images have no group, such as 00.png"), ([1, 2], "one label for each image")]:
         with pytest.raises(ValueError, match=words): protocol_table({}, truth, groups=groups, draws=100)
+
+
+def test_groups_by_name_are_brought_into_the_order_of_the_images(pair_of_catalogs):
+    found, truth = pair_of_catalogs
+    table = pd.DataFrame(dict(ImageId=truth.ids, group=np.arange(len(truth))//5)).sample(frac=1, random_state=0)
+    series = table.set_index("ImageId").group
+    def scored(groups): return protocol_table({"a": found}, truth, groups=groups, draws=100)
+    wanted = scored(table)
+    for groups in (series, series.astype("category"), series.rename(None).rename_axis(None), pd.concat([series, pd.Series(7, index=["more.png"])]),
+                   series.loc[truth.ids].to_numpy(), series.loc[truth.ids].tolist(), series.loc[truth.ids].reset_index(drop=True)):
+        assert scored(groups).equals(wanted)
+    assert not scored(series.to_numpy()).equals(wanted)  # the order matters here
+    for groups, words in [(series.iloc[3:], "3 images have no group"), (pd.concat([series, series[:1]]), "listed twice"),
+                          (series.add_prefix("images/"), "20 images have no group")]:
+        with pytest.raises(ValueError, match=words): scored(groups)
+
+
+@pytest.mark.parametrize("groups", ["groups.csv", Path("groups.csv"), {"00.png": 0}, {0, 1}])
+def test_groups_that_are_no_table(pair_of_catalogs, groups):
+    with pytest.raises(TypeError, match=f"groups are a {type(groups).__name__}: pass a table of ImageId and group, as `read_groups` reads it"):
+        protocol_table({}, pair_of_catalogs[1], groups=groups)
+
+
+def test_an_answer_called_all_empty_must_be_it(pair_of_catalogs):
+    found, truth = pair_of_catalogs
+    for answer in (found, score_parts(truth, found), image_parts(ALARM[None], ~ALARM[None])):
+        with pytest.raises(ValueError, match="the answer 'all empty' finds something: give it another name"):
+            protocol_table({"all empty": answer}, truth)
+    one = replace(found, labels=found.labels[~found.labels.ImageId.isin(truth.labels.ImageId)][:1])  # a false alarm is something too
+    with pytest.raises(ValueError, match="another name"): protocol_table({"all empty": score_parts(truth, one)}, truth)
+    own = [protocol_table({"all empty": a}, truth, draws=100) for a in (empty_answer(truth), score_parts(truth, empty_answer(truth)))]
+    for table in own: assert table.equals(protocol_table({}, truth, draws=100))
 
 
 # The table
