@@ -134,7 +134,7 @@ def _split_of(ids:list[str], # ImageIds
     names = {i.partition("/")[0].lower() for i in ids}
     return split_by_folder(ids) if len(names) > 1 and names <= PARTS else None
 
-# %% ../nbs/43_cli.ipynb #a9013fb6
+# %% ../nbs/43_cli.ipynb #ce06a4c7
 @command
 def audit(images:Path,               # Image folder, or a folder in any readable layout
     *,
@@ -157,7 +157,7 @@ def audit(images:Path,               # Image folder, or a folder in any readable
         table = agreement_summary(label_agreement(known, pairs), known.classes)[["name", "pairs", "iou", "same"]]
         _say(f"labels of copies (IoU, share with the very same mask):\n{table.round(3).to_string(index=False)}")
     seen = known or _catalog([], [(i, *image_size(images/i)) for i in groups.ImageId], SEVERSTAL, images) # pictures only, no class is shown
-    _say(f"open {write_audit_page(page, seen, pairs, folds)}")
+    _say(f"the pairs side by side: {write_audit_page(page, seen, pairs, folds)}")
 
 # %% ../nbs/43_cli.ipynb #dae45bda
 def _leak_words(folds:pd.DataFrame, # ImageId, fold
@@ -167,7 +167,7 @@ def _leak_words(folds:pd.DataFrame, # ImageId, fold
     return "\n".join(f"{fold}: {int(row.copies):,} of {int(row.images):,} images have a copy in another fold, {int(row.parts):,} more share a part ({row.share:.1%})"
                      for fold, row in leak_summary(folds, pairs).iterrows())
 
-# %% ../nbs/43_cli.ipynb #1404ad56
+# %% ../nbs/43_cli.ipynb #b95e5004
 @command
 def split(labels:Path,               # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,           # Image folder of a label table or a COCO file
@@ -175,7 +175,7 @@ def split(labels:Path,               # A label table, a COCO file, or a folder i
     groups:Path,                     # Table of `audit`
     folds:int=5,                     # Number of folds
     out:Path=Path("folds.csv"),      # Table to write: ImageId,fold
-    mend:Path|None=None,             # CSV with ImageId,fold to mend with as few moves as possible, or the word folders
+    mend:Path|None=None,             # CSV with ImageId,fold to mend with as few moves as possible; "folders": the split is the first folder of each image
     seed:int=0,                      # Same seed, same folds
 ):
     "Make folds that keep near copies together, or mend a split."
@@ -194,7 +194,7 @@ def split(labels:Path,               # A label table, a COCO file, or a folder i
     write_folds(out, made)
     _say(f"{balance.to_string()}\nwritten to {out}")
 
-# %% ../nbs/43_cli.ipynb #ec74f20b
+# %% ../nbs/43_cli.ipynb #b5f655cc
 @command
 def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,       # Image folder of a label table or a COCO file
@@ -214,7 +214,7 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     seed:int=0,                  # Same seed, same training
     workers:int=0,               # Loading processes beside the main one
     present_only:bool=False,     # Leave out rows of the table whose image is not in the folder
-    step:list[str]=[],           # Preprocessing: flat_field, clahe
+    step:list[str]=[],           # Preprocessing: flat_field, clahe; may be given several times
 ):
     "Train a U-Net and choose its decision."
     known = read_catalog(labels, images, present_only=present_only)
@@ -305,7 +305,7 @@ def _beside(known:Catalog, # All labels
         raise ValueError(f"{len(outside)} predicted images are not in fold {fold} of {folds}, such as {outside[0]}: name the fold that was held back")
     return dict(groups=there, floors={"copied label": answer.subset(truth.ids)})
 
-# %% ../nbs/43_cli.ipynb #b19eb747
+# %% ../nbs/43_cli.ipynb #502c130a
 @command
 def evaluate(labels:Path,                # A label table, a COCO file, or a folder in any readable layout
     found:Path,                          # A table of `predict`
@@ -313,7 +313,7 @@ def evaluate(labels:Path,                # A label table, a COCO file, or a fold
     images:Path|None=None,               # Image folder of the label table; default: images of 256 x 1600
     json:Path=Path("scores.json"),       # File to write
     present_only:bool=False,             # Leave out rows of the table whose image is not in the folder
-    groups:Path|None=None,               # Table of `audit`: intervals are drawn over pictures, not over copies
+    groups:Path|None=None,               # Table of `audit`: near copies count as one picture in the intervals
     folds:Path|None=None,                # CSV with ImageId,fold: with --groups, scores the label copied from training too
     fold:str="0",                        # The fold that was held back
     probabilities:Path|None=None,        # Folder of stored probabilities from `predict`: AU-PRO, AUROC, thresholds, calibration
@@ -340,6 +340,7 @@ def evaluate(labels:Path,                # A label table, a COCO file, or a fold
     stored = probabilities and (lambda i: read_probabilities(probabilities/f"{i}.npz"))
     in_main_process(lambda: write_card(json, score_card(truth, rows, parts=parts, stored=stored, **settings), protocol, images=len(truth)))
     _scores(read_json(json))
+    _say(f"all scores{', thresholds and calibration' if stored else ''} are in {json}")
 
 # %% ../nbs/43_cli.ipynb #4e15b063
 def _history(path:Path, # history.csv of a run

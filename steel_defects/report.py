@@ -476,7 +476,7 @@ def _summary_html(s:pd.DataFrame,  # From `summary`
     head = "".join(f"<th scope='col'>{name}<small>nothing found</small></th>" for name in SUMMARY.values())
     return f'<div class="scroll"><table><tr><th scope="col">class</th><th scope="col">images that bear it</th>{head}</tr>{rows}</table></div>'
 
-# %% ../nbs/41_report.ipynb #408b13dd
+# %% ../nbs/41_report.ipynb #bbf979d6
 def _headline_html(s:pd.DataFrame, # From `summary`
     scores:pd.DataFrame,           # From `image_scores`
 )->str:                            # HTML
@@ -488,7 +488,7 @@ def _headline_html(s:pd.DataFrame, # From `summary`
     tiles = [(number("dice_where_present"), "Dice on images that bear the class, mean of classes", f"nothing found: {number('dice_where_present_all_empty')}"),
              (number("dice_per_image"), "Dice per image (empty = 1), mean of classes", f"nothing found: {number('dice_per_image_all_empty')}"),
              (number("iou_over_set"), "IoU over the data set, mean of classes", f"nothing found: {number('iou_over_set_all_empty')}"),
-             (f"{lost:,} of {bad.sum():,}" if bad.any() else "–", "defective images without one pixel right", "the fewer the better"),
+             (f"{lost:,} of {bad.sum():,}" if bad.any() else "–", "defective images without one pixel right (escapes below: nothing found at all)", "the fewer the better"),
              (f"{alarms:,} of {(~bad).sum():,}" if scores.clean.any() else "–", "clean images with a false alarm", "the fewer the better")]
     return '<div class="tiles">'+"".join(f"<div><b>{v}</b>{name}<small>{floor}</small></div>" for v, name, floor in tiles)+"</div>"
 
@@ -546,7 +546,7 @@ border-radius:10px;padding:1rem;margin:1rem 0}.scroll{overflow-x:auto}.chart{dis
 .strip{display:block;width:100%;max-width:calc(2*var(--w));min-width:min(38rem,var(--w));height:auto;border-radius:3px}.swatch{vertical-align:-1px;border:1px solid var(--soft)}
 small{color:var(--soft);font-weight:normal}table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.45rem .8rem;
 border-bottom:1px solid var(--line);text-align:right;vertical-align:top}th:first-child{text-align:left;white-space:nowrap}th:first-child{position:sticky;left:0;background:var(--card)}td small,th small,.tiles small{display:block}
-tr:last-child{font-weight:600}.plain tr:last-child{font-weight:inherit}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:1rem;margin-bottom:1.2rem}.tiles b{display:block;font-size:1.9rem;line-height:1.2}
+tr:last-child{font-weight:600}.plain tr:last-child{font-weight:inherit}.plain td:first-child{text-align:left}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:1rem;margin-bottom:1.2rem}.tiles b{display:block;font-size:1.9rem;line-height:1.2}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.two>div{min-width:0}figure{margin:0 0 1.2rem}figcaption{font-size:.9rem;
 overflow-wrap:anywhere}summary{cursor:pointer;color:var(--soft);font-size:.9rem}pre{overflow-x:auto;font-size:.85rem}.charts{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:center}.charts>*{min-width:0}th{min-width:6.5rem}"""
 
@@ -581,18 +581,21 @@ def _table_html(table:pd.DataFrame, # Numbers and text
     "Write a table, numbers with three digits."
     return f'<div class="scroll">{table.to_html(index=False, border=0, classes="plain", float_format=lambda v: f"{v:.3f}", na_rep="–", escape=True)}</div>'
 
-# %% ../nbs/41_report.ipynb #4c5cb043
+# %% ../nbs/41_report.ipynb #560e9b29
+_WORDS = {"false": "false regions", "false_per_image": "false regions an image", "boundary_iou": "boundary IoU, 2 px", "surface_dice": "surface Dice, 2 px",
+          "cldice": "clDice", "au_pro_0.3": "AU-PRO to 0.3", "au_pro_0.05": "AU-PRO to 0.05", "pixel_auroc": "pixel AUROC", "average_precision": "average precision",
+          "share": "share of pixels", "image_auroc": "image AUROC", "recall_at_overkill_5": "recall at 5 % overkill", "overkill_at_recall_95": "overkill at 95 % recall"}
 _HEADINGS = {"image level": "Image level: escapes and overkill", "regions": "Regions", "borders": "Borders, on images that bear the class",
              "localisation": "Localisation, at every threshold", "gates": "Image level, at every gate"}
 
-# %% ../nbs/41_report.ipynb #9b88bfed
+# %% ../nbs/41_report.ipynb #b167e448
 def _card_html(scores:dict, # What `scores.json` holds
 )->str:                     # HTML
     "Show every score beside the answers that need no model."
     answers = read_answers(scores)
     chart = _chart(lambda: plot_protocols(answers), "Every score with its interval, and the answers that need no model as marks in the same row")
     table = protocol_view(answers).reset_index()
-    more = "".join(f"<h3>{words}</h3>{_table_html(pd.DataFrame(scores[name]).drop(columns='ClassId', errors='ignore'))}"
+    more = "".join(f"<h3>{words}</h3>{_table_html(pd.DataFrame(scores[name]).drop(columns=['ClassId', 'reason'], errors='ignore').rename(columns=_WORDS))}"
                    for name, words in _HEADINGS.items() if scores.get(name))
     return chart+_table_html(table)+f"<p>{escape(scores.get('intervals', ''))}</p>"+more
 
@@ -627,7 +630,7 @@ def write_page(path:str|Path, # The HTML file to write
     with replacing(path) as part: part.write_text(_frame_html(title, _protocol_html(scores, classes, decision, note), parts), encoding="utf-8")
     return Path(path)
 
-# %% ../nbs/41_report.ipynb #01fb5b68
+# %% ../nbs/41_report.ipynb #6403ce34
 def write_audit_page(path:str|Path, # The HTML file to write
     catalog:Catalog,                # Images, and labels where there are any
     pairs:pd.DataFrame,             # From `near_copies`
@@ -638,10 +641,11 @@ def write_audit_page(path:str|Path, # The HTML file to write
     "Show near copies side by side in one HTML page."
     parts, show = {}, lambda table, alt, labels: _chart(lambda: plot_pairs(catalog, table, n=n, labels=labels), alt, dpi=72) if len(table) else "<p>There is none.</p>"
     if folds is not None:
-        parts["Leaks"] = _table_html(leak_summary(folds, pairs).reset_index())
+        words = dict(copies="with a copy in another fold", parts="with a shared piece only", share="either, share")
+        parts["Leaks"] = _table_html(leak_summary(folds, pairs).reset_index().rename(columns=words))
         for held in [f for f in folds.fold.unique() if str(f) not in ("train", "training")]:
             parts[f"Held out: {held}"] = show(leaks(folds, pairs, held), f"Images of {held} with their nearest copies in other folds", False)
-    for kind, words in (("copy", "Copies"), ("part", "Shared parts")):
+    for kind, words in (("copy", "Copies"), ("part", "Shared pieces")):
         found = pairs[pairs.kind == kind]
         parts[f"{words}: {len(found):,}"] = show(found.iloc[np.linspace(0, len(found)-1, min(n, len(found))).astype(int)], f"{words} side by side", False)
     if len(catalog.labels) and (pairs.kind == "copy").any():

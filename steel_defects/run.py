@@ -46,8 +46,8 @@ def crossed_decisions(scores:Sequence, # From `decision_scores`, one per image
     halves = [choose(scores[1::2]), choose(scores[::2])]
     return [halves[i%2] for i in range(len(scores))]
 
-# %% ../nbs/35_run.ipynb #22e455d3
-PROTOCOL = "validation images; weights chosen by their mean Dice over the set; each half is judged by the decision chosen on the other half"
+# %% ../nbs/35_run.ipynb #49e9413a
+PROTOCOL = "validation images; weights chosen by their mean Dice over the set; the thresholds for each half of these images were chosen on the other half"
 
 # %% ../nbs/35_run.ipynb #59c3aa17
 def finish_run(out:Path,  # Run folder with weights

@@ -148,7 +148,10 @@ def _number(value, # Number or None
 )->str:            # "–" for what could not be scored
     return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
-# %% ../nbs/23_scorecard.ipynb #dec0fa75
+# %% ../nbs/23_scorecard.ipynb #945a174c
+_FLOORS = {"copied label": "the label of the nearest copy in training, no model", "all empty": "nothing found anywhere, no model"}
+
+# %% ../nbs/23_scorecard.ipynb #a4829bb5
 def card_lines(scores:dict, # What `scores.json` holds
 )->list[str]:               # For a terminal
     "Write scores as lines of text."
@@ -156,7 +159,9 @@ def card_lines(scores:dict, # What `scores.json` holds
     for row in scores["classes"]:
         told = [f"{name} {_number(row[k])} (all empty {_number(row[f'{k}_all_empty'])})" for k, name in SUMMARY.items() if k != "iou_over_set"]
         lines.append(f"{row['name']:>15}: {' | '.join(told)}")
-    if "answers" in scores: lines += ["", *protocol_lines(read_answers(scores)), ""]
+    if "answers" in scores:
+        lines += ["", *protocol_lines(answers := read_answers(scores))]
+        lines += [f"{name}: {_FLOORS[name]}" for name in answers.index if name in _FLOORS]+[""]
     for row in scores.get("image level", []):
         if row["of"]: lines.append(f"{row['what']}: {row['images']} of {row['of']} {'defective' if row['what'] == 'escapes' else 'good'} images, "
                                    f"{_number(row['rate'])} [{_number(row['low'])}, {_number(row['high'])}]")
@@ -165,6 +170,6 @@ def card_lines(scores:dict, # What `scores.json` holds
             lines.append(f"{row['name']:>15}: {row['found']} of {row['regions']} regions found, {_number(row['recall'])} [{_number(row['low'])}, {_number(row['high'])}], "
                          f"{_number(row['false_per_image'], 2)} false regions an image")
     for row in scores.get("localisation", []):
-        lines.append(f"{row['name']:>15}: AU-PRO to 0.3 {_number(row['au_pro_0.3'])}, to 0.05 {_number(row['au_pro_0.05'])}, "
+        if row["regions"]: lines.append(f"{row['name']:>15}: AU-PRO to 0.3 {_number(row['au_pro_0.3'])}, to 0.05 {_number(row['au_pro_0.05'])}, "
                      f"pixel AUROC {_number(row['pixel_auroc'])}, average precision {_number(row['average_precision'])}")
     return lines
