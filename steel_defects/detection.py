@@ -71,12 +71,12 @@ def _share(top:np.ndarray, # Numerator
     "Divide; `empty` where there is no region at all, else 0/0 is 0."
     return np.where(parts[..., :3].sum(-1) == 0, empty, top/np.where(bottom == 0, 1, bottom))
 
-# %% ../nbs/14_detection.ipynb #4a055b96
+# %% ../nbs/14_detection.ipynb #16db6fac
 def recognition_quality(parts:np.ndarray, # From `region_parts`, of one image or summed, float (..., 4)
     *,
     empty:float=1.,                       # Score where nothing is there and nothing is found; nan leaves the pair out of averages
 )->np.ndarray:                            # 0..1, float64 (...)
-    "Share of the regions that are matched: F1 over regions."
+    "F1 over regions: matched, against false and missed."
     parts = np.asarray(parts, float)
     matched, false, missed, _ = np.moveaxis(parts, -1, 0)
     return _share(matched, matched+(false+missed)/2, parts, empty)

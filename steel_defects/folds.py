@@ -102,11 +102,11 @@ def write_folds(path:str|Path, # CSV to write
     with replacing(path) as part: _checked(folds, "fold", plain=True)[0].to_csv(part, index=False, lineterminator="\n")
     return Path(path)
 
-# %% ../nbs/21_folds.ipynb #27c6096b
+# %% ../nbs/21_folds.ipynb #515d7ae8
 def split_by_folder(ids:Sequence[str], # ImageIds, each with a folder
 )->pd.DataFrame:                       # ImageId, fold: the name of its first folder
     "Read a split from the folders of the images."
-    if bare := [i for i in ids if "/" not in i]: raise ValueError(f"{bare[0]} lies in no folder that could tell its part: pass a table of folds")
+    if bare := [i for i in ids if "/" not in i]: raise ValueError(f"{bare[0]} lies in no folder that could tell its fold: pass a table of folds")
     folds = pd.DataFrame(dict(ImageId=list(ids), fold=[i.partition("/")[0] for i in ids]))
     if folds.fold.nunique() < 2: raise ValueError(f"{len(folds)} images lie in {folds.fold.nunique()} folder: a split needs two, such as training/ and test/")
     return _checked(folds, "fold")[0].reset_index(drop=True)
@@ -295,13 +295,13 @@ def _deal(strata:np.ndarray, # Number of each image's stratum, int (N,)
         for i, (_, held) in enumerate(splits): fold[held] = i
     return fold if len(np.unique(fold)) == n else _deal(np.zeros(len(group), int), group, n, seed)
 
-# %% ../nbs/21_folds.ipynb #22cd824e
+# %% ../nbs/21_folds.ipynb #3dbb73e2
 def _parted(catalog:Catalog,      # What to part
     groups:str|Path|pd.DataFrame, # ImageId, group
-    n:int,                        # Parts wanted
+    n:int,                        # Folds wanted
     seed:int,                     # Seed of the choice
 )->tuple[np.ndarray, np.ndarray]: # Group of each image, int (N,); which image bears which class, bool (N, C)
-    "Refuse what cannot be parted, and warn of classes that will be missing in a part."
+    "Refuse what cannot be parted, and warn of classes that will be missing in a fold."
     if isinstance(n, bool) or n != int(n) or n < 2 or seed < 0: raise ValueError(f"{n} folds and seed {seed} are asked for: take 2 folds or more, and a seed from 0")
     group, presence = _groups_of(catalog.ids, groups), catalog.presence().to_numpy()
     there = len(np.unique(group))
@@ -309,8 +309,8 @@ def _parted(catalog:Catalog,      # What to part
         raise ValueError(f"{len(catalog)} images in {there} groups of near copies cannot be parted in {n}: take fewer folds, or add images that are no copies")
     for c, bearing in zip(catalog.classes, presence.T):
         if 0 < (few := len(np.unique(group[bearing]))) < n:
-            warnings.warn(f"class {c.label} is borne by {few} group{'s' if few > 1 else ''} of near copies and cannot stand in each of {n} parts: "
-                          "read its scores over all parts together, or label more", stacklevel=3)
+            warnings.warn(f"class {c.label} is on {few} picture{'s' if few > 1 else ''} only (copies counted once), too few for {n} folds: "
+                          "read its scores over all folds together, or label more", stacklevel=3)
     return group, presence
 
 # %% ../nbs/21_folds.ipynb #7b645c2e
@@ -337,12 +337,12 @@ def fold_balance(catalog:Catalog, # Images and their classes
     found.insert(0, "images", True)
     return found.groupby(table.set_index("ImageId").fold.reindex(catalog.ids).rename("fold").to_numpy()).sum().rename_axis("fold")
 
-# %% ../nbs/21_folds.ipynb #b2fd290e
+# %% ../nbs/21_folds.ipynb #6421b255
 def grouped_holdout(catalog:Catalog, # What to part
     groups:str|Path|pd.DataFrame|None=None, # ImageId, group; a CSV or a table, of these images or more; None: copies are looked for
     *,
     share:float=.2,                  # Share of the images held back, between 0 and 1
-    seed:int=0,                      # Same seed, same parts
+    seed:int=0,                      # Same seed, same sides
 )->tuple[Catalog, Catalog]:          # Training and validation, in the order of the catalog
     "Part a catalog in two, near copies together and images of every class in both where there are enough."
     if not 0 < share < 1: raise ValueError(f"share is {share}: take one between 0 and 1")

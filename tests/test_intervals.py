@@ -42,6 +42,12 @@ def test_few_groups_are_made_up_for(groups):
     assert .91 <= holding([copied(rng, pictures=groups, copies=1) for _ in range(500)], True) <= .985
 
 
+def test_four_groups_are_too_few():
+    "No widening mends four: what the page says of them."
+    rng = np.random.default_rng(4)
+    assert .75 < holding([copied(rng, pictures=4, copies=1) for _ in range(500)], True) < .90
+
+
 def test_unequal_groups_and_a_ratio_hold_the_truth():
     "Dice over the data set, groups of one to six copies: both top and bottom of the ratio are drawn."
     rng, held = np.random.default_rng(3), 0
@@ -245,6 +251,15 @@ def test_seed_intervals_hold_what_they_are_for():
         for j, (interval, true) in enumerate([(intervals.both, .5), (intervals.pictures, .5+seeds.mean()), (intervals.seeds, .5+pictures.mean())]):
             held[j] += interval.low <= true <= interval.high
     assert (held/300 >= [.93, .91, .92]).all() and (held[1:]/300 <= .985).all()
+
+
+def test_drawing_three_of_three_seeds_would_be_too_narrow():
+    "Why seeds get Student's spread and are not drawn: every draw there is, on seeds that vary alone."
+    draws, rng, held = np.array(list(product(range(3), repeat=3))), np.random.default_rng(0), 0
+    for seeds in rng.normal(0, .03, (500, 3)):
+        low, high = np.quantile(seeds[draws].mean(1), [.025, .975])
+        held += low <= 0 <= high
+    assert held/500 < .75
 
 
 def test_seeds_notice_groups_and_need_two():
