@@ -8,8 +8,9 @@ __all__ = ['HATCHES', 'MEASURES', 'SCORES', 'class_legend', 'plot_strip', 'plot_
            'best_images', 'score_line', 'compared', 'plot_gallery', 'plot_history', 'LiveCurve', 'threshold_curves',
            'plot_thresholds', 'picture_bytes', 'legend_html', 'write_page', 'write_audit_page']
 
-# %% ../nbs/41_report.ipynb #605e9111
+# %% ../nbs/41_report.ipynb #c1ec25e2
 import base64, io, json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,8 @@ from .agreement import disagreements, label_agreement
 from .folds import leak_summary, leaks
 from .protocols import protocol_view
 from .scorecard import read_answers
-from .plots import _EDGE, _MARKERS, _plain, _rgb, _styled, backdrop, plot_pairs, plot_protocols
+from .detection import missed_regions, region_outcomes, region_recall
+from .plots import _EDGE, _MARKERS, _plain, _rgb, _styled, backdrop, plot_missed, plot_pairs, plot_protocols, plot_region_recall
 
 # %% ../nbs/41_report.ipynb #db29c0fd
 HATCHES = {"solid": "", "dots": "...", "diagonal": "////", "horizontal": "----", "grid": "+++", "back-diagonal": "\\\\\\\\"}
@@ -536,7 +538,7 @@ def _gallery_html(truth:Catalog, # Labels
         f"<div><h3>{name}</h3>"+("".join(_strip_html(truth, found, i) for i in images.index) or f"<p>{none}</p>")+"</div>"
         for name, (images, none) in columns.items())+"</div>"
 
-# %% ../nbs/41_report.ipynb #cb400634
+# %% ../nbs/41_report.ipynb #b91b2be2
 _CSS = """:root{color-scheme:light dark;--bg:#f4f5f7;--card:#fff;--ink:#1c2128;--soft:#5b6470;--line:#d9dde3}
 @media(prefers-color-scheme:dark){:root{--bg:#101317;--card:#1b1f24;--ink:#dde3ea;--soft:#98a2ae;--line:#343b44}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
@@ -599,7 +601,22 @@ def _card_html(scores:dict, # What `scores.json` holds
                    for name, words in _HEADINGS.items() if scores.get(name))
     return chart+_table_html(table)+f"<p>{escape(scores.get('intervals', ''))}</p>"+more
 
-# %% ../nbs/41_report.ipynb #8d43aeb2
+# %% ../nbs/41_report.ipynb #143ccfd4
+def _regions_html(truth:Catalog, # Labels
+    found:Catalog,               # Predictions for the same images
+)->str:                          # HTML; empty when nothing is labelled
+    "Show which regions are found and which are missed."
+    try: outcomes = region_outcomes(truth, found)
+    except (OSError, ValueError): outcomes = region_outcomes(replace(truth, folder=None), found) # an image has gone: no contrast then
+    if outcomes.empty: return ""
+    outcomes = outcomes.assign(strength=outcomes.contrast.abs())
+    by = {"area, pixels": "area", "elongation": "elongation", "contrast, grey either way": "strength"}
+    tables = {words: region_recall(outcomes, name) for words, name in by.items() if outcomes[name].notna().any()}
+    missed = missed_regions(outcomes).groupby("ClassId").head(2)
+    gallery = _chart(lambda: plot_missed(truth, found, missed), "The largest missed regions with their surroundings", dpi=96) if len(missed) else "<p>No region was missed.</p>"
+    return _chart(lambda: plot_region_recall(tables), "Recall of regions by area, elongation and contrast")+gallery
+
+# %% ../nbs/41_report.ipynb #67429fb3
 def write_page(path:str|Path, # The HTML file to write
     *,
     title:str,                # Of the page
@@ -621,6 +638,7 @@ def write_page(path:str|Path, # The HTML file to write
     parts = {"Scores": _headline_html(s, scores)+_summary_html(s, classes), "Distributions": _score_charts(table, classes)}
     if answers is not None: parts["Every rule"] = _card_html(answers)
     parts["Successes and failures"] = _gallery_html(truth, found, table, n_strips)
+    if regions := _regions_html(truth, found): parts["Regions found and missed"] = regions
     if pairs is not None:
         curves = threshold_curves(pairs, decision)
         parts["Thresholds"] = _chart(lambda: plot_thresholds(curves, classes, decision), "Mean Dice per image against the threshold, class by class")

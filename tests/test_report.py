@@ -64,8 +64,8 @@ def test_page_stands_alone(tmp_path, truth, found):
     text = page_text(tmp_path, truth, found, history=history, pairs=pairs, decision=default_decision(4), config={"a": "<b>"}, note="<i>note</i>")
     check_page(text)
     assert "<i>" not in text and "&lt;i&gt;note" in text and "clean &lt;script&gt;alert(1)" in text
-    assert "prefers-color-scheme:dark" in text and text.count("prefers-color-scheme: dark") == text.count("<picture>") == 8
-    for heading in ("Scores", "Distributions", "Thresholds", "Training", "Class balance", "Settings"): assert f"<h2>{heading}</h2>" in text
+    assert "prefers-color-scheme:dark" in text and text.count("prefers-color-scheme: dark") == text.count("<picture>") == 10
+    for heading in ("Scores", "Distributions", "Regions found and missed", "Thresholds", "Training", "Class balance", "Settings"): assert f"<h2>{heading}</h2>" in text
     assert not [p for p in (tmp_path/"out").iterdir() if p.name != "report.html"]
 
 
