@@ -24,7 +24,7 @@ demo: env  ## Train on synthetic strips, score on others, write overlays and a p
 
 test: env  ## Run every notebook, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --do_print --timing
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lab: env  ## Open JupyterLab on the first walkthrough (LAB="--no-browser --port 9000" hands options on)
 	$(BIN)/jupyter lab --notebook-dir . $(LAB) nbs/tutorials/01_labels_to_overlays.ipynb
