@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lab readme prepare
+.PHONY: help env demo test test-all lab docs readme prepare
 
 help:  ## Say what there is to make
 	@echo 'make WHAT [VENV=folder of the environment, now $(VENV)] [PYTHON=which python makes it, now $(PYTHON)]'
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile
 
 env: $(VENV)/.installed  ## Make the environment if there is none, renew it when settings.ini or constraints.txt changed
 
@@ -26,8 +26,15 @@ test: env  ## Run every notebook, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --do_print --timing
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
+test-all: env  ## The same with the heavy cells of the walkthroughs and the thorough tests: every page in a browser
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --do_print --timing --flags heavy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --all
+
 lab: env  ## Open JupyterLab on the first walkthrough (LAB="--no-browser --port 9000" hands options on)
 	$(BIN)/jupyter lab --notebook-dir . $(LAB) nbs/tutorials/01_labels_to_overlays.ipynb
+
+docs: env  ## Write the HTML pages of all notebooks into _docs/
+	$(BIN)/python nbs/_docs.py
 
 readme: env  ## Write README.md from nbs/index.ipynb
 	$(BIN)/python nbs/_refresh.py README.md

@@ -101,13 +101,20 @@ def stub(root=ROOT):
 
 # --- notebooks
 
+def without_widget_view(out):
+    "An output without its live widget: with the picture that stands in for it, or None where there is none."
+    if WIDGET_VIEW not in out.get("data", {}): return out
+    data = {kind: value for kind, value in out["data"].items() if kind != WIDGET_VIEW}
+    return out | {"data": data} if set(data) - {"text/plain"} else None
+
+
 def without_widget_views(text):
-    "A notebook's text without outputs that show only a live widget: saved, they open as an error."
+    "A notebook's text without live widgets: saved, they open as an error."
     nb = json.loads(text)
     changed = nb["metadata"].pop("widgets", None) is not None
     for cell in nb["cells"]:
-        still = [out for out in cell.get("outputs", []) if WIDGET_VIEW not in out.get("data", {})]
-        if still != cell.get("outputs", []): cell["outputs"], changed = still, True
+        outputs = [out for o in cell.get("outputs", []) if (out := without_widget_view(o)) is not None]
+        if outputs != cell.get("outputs", []): cell["outputs"], changed = outputs, True
     return json.dumps(nb, ensure_ascii=False, indent=1, sort_keys=True) + "\n" if changed else text
 
 

@@ -147,6 +147,13 @@ from .scorecard import (
     read_answers as read_answers, region_table_by_class as region_table_by_class, score_card as score_card,
     write_card as write_card,
 )
+from . import sweep as sweep
+from .sweep import (
+    Sweep as Sweep, area_places as area_places, share_interval as share_interval, sweep_decision as sweep_decision,
+    sweep_dice as sweep_dice, sweep_parts as sweep_parts, sweep_rejected as sweep_rejected,
+    sweep_screening as sweep_screening, sweep_trade as sweep_trade, threshold_sweep as threshold_sweep,
+    trials_factor as trials_factor,
+)
 from . import dataset as dataset
 from .dataset import (
     Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
@@ -203,10 +210,52 @@ from .report import (
     scored_rows as scored_rows, threshold_curves as threshold_curves, worst_images as worst_images,
     write_audit_page as write_audit_page, write_page as write_page,
 )
+from . import live as live
+from .live import (
+    Explorer as Explorer, LiveWidget as LiveWidget, bundle as bundle, css as css, show_saved as show_saved,
+    state_json as state_json, still_html as still_html, write_widgets as write_widgets,
+)
 from . import widgets as widgets
 from .widgets import (
-    ImbalanceExplorer as ImbalanceExplorer, MetricExplorer as MetricExplorer, OverlayExplorer as OverlayExplorer,
-    VIEWS as VIEWS, bearing_images as bearing_images, images_between as images_between, labelled as labelled,
-    overlay_view as overlay_view, scores_html as scores_html,
+    LAYOUTS as LAYOUTS, StripViewer as StripViewer, VIEWS as VIEWS, catalog_strip as catalog_strip,
+    overlay_view as overlay_view, strip_data as strip_data, view_strip as view_strip,
+)
+from . import gallery as gallery
+from .gallery import (
+    Gallery as Gallery, MARKS as MARKS, Marks as Marks, Thumbnails as Thumbnails, contact_sheet as contact_sheet,
+    read_marks as read_marks, thumbnail as thumbnail, write_marks as write_marks,
+)
+from . import charts as charts
+from .charts import (
+    BarChart as BarChart, CellChart as CellChart, Look as Look, RangeChart as RangeChart, bars as bars,
+    cells as cells, class_looks as class_looks, plot_bars as plot_bars, plot_cells as plot_cells,
+    plot_range as plot_range, ranged as ranged,
+)
+from . import explorers as explorers
+from .explorers import (
+    AGAINST as AGAINST, ImbalanceExplorer as ImbalanceExplorer, MetricExplorer as MetricExplorer, amounts as amounts,
+    balance_bars as balance_bars, bearing_images as bearing_images, correct_and_failed as correct_and_failed,
+    crop_bars as crop_bars, crop_shares as crop_shares, groups_of as groups_of, images_between as images_between,
+    images_with as images_with, labelled as labelled, mean_shapes as mean_shapes, region_shapes as region_shapes,
+    region_sizes as region_sizes, sampled_ids as sampled_ids, score_names as score_names, score_range as score_range,
+    score_rows as score_rows, size_range as size_range, together as together,
+)
+from . import overlays as overlays
+from .overlays import (
+    CLASS_OUTCOMES as CLASS_OUTCOMES, ORDERS as ORDERS, OverlayExplorer as OverlayExplorer,
+    catalog_table as catalog_table, filter_images as filter_images, labelled_area as labelled_area,
+    strip_picture as strip_picture,
+)
+from . import thresholds as thresholds
+from .thresholds import (
+    ThresholdExplorer as ThresholdExplorer, plot_sweep as plot_sweep, sweep_data as sweep_data,
+    telling_images as telling_images,
+)
+from . import steps as steps
+from .steps import (
+    PARAMETERS as PARAMETERS, StepExplorer as StepExplorer, StepPicture as StepPicture, augmented as augmented,
+    changes as changes, contrast_table as contrast_table, picture_words as picture_words, plot_steps as plot_steps,
+    preprocessed as preprocessed, region_contrast as region_contrast, step_names as step_names,
+    step_pictures as step_pictures, step_rgb as step_rgb, step_windows as step_windows,
 )
 from . import cli as cli

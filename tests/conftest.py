@@ -4,12 +4,26 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from browser import chromium, lab  # noqa: F401  fixtures of whoever needs a browser
 
 matplotlib.use("Agg")
 
 
 def pytest_addoption(parser):
     parser.addoption("--data", default=os.environ.get("STEEL_DATA"), help="folder with severstal/, neu_seg/ and magnetic_tile/")
+    parser.addoption("--all", action="store_true", help="run the thorough tests too, as `make test-all` does")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: a long test, run by `make test-all` (pytest --all) and not by `make test`")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all"): return
+    thorough = [item for item in items if item.get_closest_marker("thorough")]
+    if thorough:
+        items[:] = [item for item in items if item not in thorough]
+        config.hook.pytest_deselected(items=thorough)
 
 
 @pytest.fixture(scope="session")

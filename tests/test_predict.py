@@ -1,5 +1,6 @@
 "Prediction: pixels stay where they are, tiles leave no seam, rows come back exactly."
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
 
 from steel_defects.catalog import read_severstal, write_submission
-from steel_defects.decision import Decision, decide, default_decision, quantise
+from steel_defects.decision import Decision, decide, default_decision, quantise, read_decision
 from steel_defects.defects import SEVERSTAL
+from steel_defects.evaluate import score_catalog
 from steel_defects.images import read_image, standardise
-from steel_defects.predict import Model, load_model, predict_folder, probabilities, read_probabilities, save_model, tile_starts, tile_weight
+from steel_defects.predict import Model, load_model, predict_folder, probabilities, read_probabilities, rows_of, save_model, tile_starts, tile_weight
+from steel_defects.run import found_catalog
 from steel_defects.unet import UNet
 
 
@@ -257,3 +260,15 @@ def test_a_disk_that_fills_up_is_told_and_nothing_found_is_lost(images):
     assert done.returncode == 0 and "jsonl cannot be written (" in done.stdout and done.stdout.count("\n") == 1, done.stdout+done.stderr
     assert not out.exists() and len(list((images.parent/"found.csv.partial").glob("*.jsonl"))) == 1
     assert len(predict_folder(small(), images, out=out)) == 16
+
+
+def test_committed_answers_belong_to_the_sample(root):
+    sample = root/"data"/"sample"
+    truth, found = read_severstal(sample/"train.csv", sample/"train_images"), sample/"found"
+    decision, table = read_decision(found/"decision.json"), pd.read_csv(found/"found.csv", keep_default_na=False)
+    rows = [row for i in truth.ids for row in rows_of(i, decide(read_probabilities(found/"probabilities"/f"{i}.npz"), decision))]
+    assert rows == [tuple(r) for r in table[["ImageId", "ClassId", "EncodedPixels"]].itertuples(index=False)]
+    dice = score_catalog(truth, found_catalog(truth, table)).query("tp+fn > 0").groupby("ClassId").dice.mean()
+    readme = re.findall(r"^\| (?:inclusion|thin crack|crack|patch) \| ([\d.]+) ", (root/"README.md").read_text(), re.M)
+    assert [f"{d:.2f}" for d in dice] == readme, "the committed answers are those of the run that README.md tells of"
+    assert sorted(p.name for p in (found/"validation").iterdir()) == [f"s2-{n:05}.jpg.npz" for n in range(24)]
