@@ -34,8 +34,10 @@ def named(node):
 
 
 def assigned(node):
+    "Public names that an assignment makes, `A = B = ...` and `A, B = ...` included."
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return [t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_")]
+    single = [e for t in targets for e in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])]
+    return [t.id for t in single if isinstance(t, ast.Name) and not t.id.startswith("_")]
 
 
 def is_setter(node): return any(ast.unparse(d).endswith(".setter") for d in node.decorator_list)

@@ -39,6 +39,8 @@ EXTRA = {"data/README.md": "data", "nbs/benchmarks/README.md": "benchmarks/index
 FOLDERS = {"nbs": "library", LIBRARY: "library", "nbs/tutorials": "tutorials/index", "nbs/benchmarks": "benchmarks/index", "data": "data"}
 SHOW_SAVED = "from steel_defects.live import show_saved\nshow_saved()"
 ALIVE = 'revive(widget, "'  # in what a living widget writes into a page
+# what stands below the picture of a widget, and what is put there where the page does not keep the widget alive
+TOLD = "live in JupyterLab and in the HTML pages.", "live in JupyterLab: run this cell there."
 FAULTS = []  # sentences about what is wrong in the notebooks, found before Sphinx looks
 
 
@@ -97,13 +99,15 @@ def relinked(text, source, pages):
 
 
 def outputs_of(cell):
-    "Saved outputs without the widgets that are gone with their kernel."
+    "Saved outputs without the widgets that are gone with their kernel; a picture in the place of one says where it comes alive."
     kept = []
     for out in cell.outputs:
-        if WIDGET_VIEW in out.get("data", {}):
+        data = out.get("data", {})
+        if WIDGET_VIEW in data or TOLD[0] in data.get("text/html", ""):
             out = deepcopy(out)
-            del out["data"][WIDGET_VIEW]
+            out["data"].pop(WIDGET_VIEW, None)
             if set(out["data"]) <= {"text/plain"}: continue
+            if "text/html" in out["data"]: out["data"]["text/html"] = out["data"]["text/html"].replace(*TOLD)
         kept.append(out)
     return kept
 
@@ -221,6 +225,11 @@ def promise(path):
     return lines[0].lstrip("# "), lines[1].lstrip("> ") if len(lines) > 1 and lines[1].startswith(">") else ""
 
 
+def is_aside(path):
+    "Whether a walkthrough says that it stands beside the course."
+    return any("Beside the course" in cell.source for cell in nbformat.read(path, as_version=4).cells[:3] if cell.cell_type == "markdown")
+
+
 def titled(path):
     "The title of a notebook, in a course with its number."
     number = path.stem.partition("_")[0]
@@ -246,7 +255,9 @@ def leading_pages(paths):
     library += "\n\nAll names in alphabetical order stand in the {ref}`index <genindex>`.\n"
     pages = {"library": library}
     head = "# Walkthroughs\n\n> A course from nothing to a decision; each takes about ten minutes to read.\n\n"
-    if course: pages["tutorials/index"] = head+cards(course, "tutorials")+"\n"
+    aside = [p for p in course if is_aside(p)]
+    parts = {"": [p for p in course if p not in aside], "## Beside the course\n\n": aside}
+    if course: pages["tutorials/index"] = head+"\n\n".join(title+cards(held, "tutorials") for title, held in parts.items() if held)+"\n"
     extra = [page for source, page in EXTRA.items() if (ROOT/source).exists()]
     start = ["Start <self>", "library", *(p for p in extra if p == "data"), "All names <genindex>"]
     groups = {"Start": start, "Walkthroughs": [*["Overview <tutorials/index>"]*bool(course), *(f"{titled(p)} <{page_name(p)}>" for p in course)]}

@@ -233,12 +233,10 @@ from .charts import (
 )
 from . import explorers as explorers
 from .explorers import (
-    AGAINST as AGAINST, ImbalanceExplorer as ImbalanceExplorer, MetricExplorer as MetricExplorer, amounts as amounts,
+    ImbalanceExplorer as ImbalanceExplorer, MetricExplorer as MetricExplorer, amounts as amounts,
     balance_bars as balance_bars, bearing_images as bearing_images, correct_and_failed as correct_and_failed,
-    crop_bars as crop_bars, crop_shares as crop_shares, groups_of as groups_of, images_between as images_between,
-    images_with as images_with, labelled as labelled, mean_shapes as mean_shapes, region_shapes as region_shapes,
-    region_sizes as region_sizes, sampled_ids as sampled_ids, score_names as score_names, score_range as score_range,
-    score_rows as score_rows, size_range as size_range, together as together,
+    crop_bars as crop_bars, crop_shares as crop_shares, images_between as images_between, labelled as labelled,
+    region_shapes as region_shapes, region_sizes as region_sizes, score_range as score_range, size_range as size_range,
 )
 from . import overlays as overlays
 from .overlays import (
@@ -254,8 +252,7 @@ from .thresholds import (
 from . import steps as steps
 from .steps import (
     PARAMETERS as PARAMETERS, StepExplorer as StepExplorer, StepPicture as StepPicture, augmented as augmented,
-    changes as changes, contrast_table as contrast_table, picture_words as picture_words, plot_steps as plot_steps,
-    preprocessed as preprocessed, region_contrast as region_contrast, step_names as step_names,
-    step_pictures as step_pictures, step_rgb as step_rgb, step_windows as step_windows,
+    changes as changes, contrast_table as contrast_table, plot_steps as plot_steps, preprocessed as preprocessed,
+    region_contrast as region_contrast, step_pictures as step_pictures, step_rgb as step_rgb,
 )
 from . import cli as cli

@@ -6,7 +6,8 @@
 __all__ = ['Look', 'class_looks', 'bars', 'plot_bars', 'BarChart', 'cells', 'plot_cells', 'CellChart', 'ranged', 'plot_range',
            'RangeChart']
 
-# %% ../nbs/45_charts.ipynb #9eb75586
+# %% ../nbs/45_charts.ipynb #3494bf27
+import io
 from dataclasses import asdict, dataclass
 from typing import Mapping, Sequence
 import matplotlib.pyplot as plt, numpy as np, traitlets
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from .defects import DefectClass
 from .live import LiveWidget, bundle, css
 from .plots import _EDGE, _MARKERS, _plain, _styled
-from .report import HATCHES, picture_bytes
+from .report import HATCHES
 
 # %% ../nbs/45_charts.ipynb #34036a6b
 @dataclass(frozen=True)
@@ -38,7 +39,21 @@ def _colors(looks:Sequence[dict], # From a description
     "Colours of looks for matplotlib."
     return [tuple(v/255 for v in o["color"]) for o in looks]
 
-# %% ../nbs/45_charts.ipynb #da43e010
+# %% ../nbs/45_charts.ipynb #3a883b02
+def _number(v:float, # Any
+)->str:              # Such as "12,568", "0.75" or "none"
+    "Write a number as people read it."
+    if not np.isfinite(v): return "none"
+    return f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"
+
+# %% ../nbs/45_charts.ipynb #03837ad9
+def _still(fig:Figure)->bytes: # PNG
+    "Store a chart quickly."
+    out = io.BytesIO()
+    fig.savefig(out, format="png", dpi=100)
+    return out.getvalue()
+
+# %% ../nbs/45_charts.ipynb #7628c2c5
 def bars(looks:Sequence[Look],             # One for each bar
     series:Mapping[str, Sequence[float]],  # By name: a number for each bar; a second series is drawn pale
     *,
@@ -51,7 +66,7 @@ def bars(looks:Sequence[Look],             # One for each bar
     for name, values in series.items():
         values = [float(v) if np.isfinite(v) else None for v in values]
         if len(values) != len(looks): raise ValueError(f"{name} has {len(values)} numbers for {len(looks)} bars: give one for each bar")
-        words = ["none" if v is None else f"{v:,.4g}" for v in values] if texts is None else [str(t) for t in texts[name]]
+        words = [_number(np.nan if v is None else v) for v in values] if texts is None else [str(t) for t in texts[name]]
         out.append(dict(name=name, values=values, texts=words))
     return dict(groups=[asdict(o) for o in looks], series=out, title=title, note=note)
 
@@ -82,7 +97,7 @@ def plot_bars(chart:dict, # From `bars`
     if many > 1: ax.set_xlabel(f"{chart['series'][0]['name']}: full colour; {', '.join(s['name'] for s in chart['series'][1:])}: pale", fontsize=8)
     return fig
 
-# %% ../nbs/45_charts.ipynb #e0d8309e
+# %% ../nbs/45_charts.ipynb #7143d39a
 class BarChart(LiveWidget):
     "Bars to pick with pointer or keys. `chosen` is the key of the picked bar, or empty."
     _esm, _css, words = bundle("bars_widget.js"), css("charts.css"), "Bar chart"
@@ -101,7 +116,7 @@ class BarChart(LiveWidget):
         "Draw other bars in its place; nothing is picked."
         with self.hold_sync(): self.chart, self.chosen = bars(looks, series, **kwargs), ""
 
-    def still(self)->bytes: return picture_bytes(plot_bars(self.chart, log=self.log, chosen=self.chosen), dpi=110)
+    def still(self)->bytes: return _still(plot_bars(self.chart, log=self.log, chosen=self.chosen))
 
 # %% ../nbs/45_charts.ipynb #b05ed277
 def cells(looks:Sequence[Look], # One for each row and column
@@ -132,7 +147,7 @@ def plot_cells(chart:dict,   # From `cells`
     ax.spines[:].set_visible(False)
     return fig
 
-# %% ../nbs/45_charts.ipynb #95aabce8
+# %% ../nbs/45_charts.ipynb #f0ee3d6a
 class CellChart(LiveWidget):
     "A table of numbers to pick a cell from. `chosen` is the keys of its row and column, or empty."
     _esm, _css, words = bundle("cells_widget.js"), css("charts.css"), "Table of numbers"
@@ -144,7 +159,7 @@ class CellChart(LiveWidget):
     ):
         super().__init__(chart=cells(looks, values, **kwargs))
 
-    def still(self)->bytes: return picture_bytes(plot_cells(self.chart, chosen=self.chosen), dpi=110)
+    def still(self)->bytes: return _still(plot_cells(self.chart, chosen=self.chosen))
 
 # %% ../nbs/45_charts.ipynb #d5c7a6b1
 def _limits(values:np.ndarray, # Finite numbers
@@ -195,7 +210,7 @@ def _points(chart:dict, # From `ranged`
     edges = np.geomspace(lo, hi, n+1) if chart["log"] else np.linspace(lo, hi, n+1)
     return np.frombuffer(chart["x"], "<f8"), np.frombuffer(chart["series"], np.uint8), None if y is None else np.frombuffer(y, "<f4"), edges
 
-# %% ../nbs/45_charts.ipynb #8e4ecd50
+# %% ../nbs/45_charts.ipynb #8c68404d
 def _draw_values(fig:Figure, # Empty
     chart:dict,              # From `ranged`
     kind:str,                # "stacked" or "ridges"
@@ -211,10 +226,14 @@ def _draw_values(fig:Figure, # Empty
     else:
         groups = [[i] for i in range(len(looks))] if kind == "ridges" else [list(range(len(looks)))]
         for ax, group in zip(axes, groups):
-            mine = [looks[i] for i in group]
-            if mine: ax.hist([x[s == i] for i in group], edges, stacked=True, color=_colors(mine), hatch=[HATCHES[o["pattern"]] for o in mine],
-                             edgecolor=_EDGE, lw=.5, label=[_plain(o["label"]) for o in mine])
-            if kind == "ridges" and mine: ax.set_ylabel(_plain(mine[0]["label"]), rotation=0, ha="right", va="center", fontsize=8)
+            base = np.zeros(len(edges)-1)
+            for i in group:
+                o, top = looks[i], base+np.histogram(x[s == i], edges)[0]
+                ax.stairs(top, edges, baseline=base, fill=True, color=_colors(looks)[i], hatch=HATCHES[o["pattern"]], edgecolor=_EDGE, lw=.5,
+                          label=_plain(o["label"]))
+                base = top
+                if kind == "ridges": ax.set_ylabel(_plain(o["label"]), rotation=0, ha="right", va="center", fontsize=8)
+            ax.set_ylim(0, max(base.max(), 1)*1.05)
             ax.yaxis.get_major_locator().set_params(integer=True)
     for ax in axes: ax.set(xscale="log" if chart["log"] else "linear", xlim=chart["limits"])
 
@@ -239,7 +258,7 @@ def plot_range(chart:dict,               # From `ranged`
     if looks and kind != "ridges": fig.axes[0].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handleheight=1.3)
     return fig
 
-# %% ../nbs/45_charts.ipynb #c6fb9cf1
+# %% ../nbs/45_charts.ipynb #2bd7ab2c
 class RangeChart(LiveWidget):
     "A histogram or a cloud of points with a range to brush. `range` is its two ends, `point` the row of a touched point, or -1."
     _esm, _css, words = bundle("range_widget.js"), css("charts.css"), "Chart of a distribution"
@@ -267,4 +286,4 @@ class RangeChart(LiveWidget):
         "Whether the range goes from end to end."
         return self.range[0] <= self.chart["limits"][0] and self.range[1] >= self.chart["limits"][1]
 
-    def still(self)->bytes: return picture_bytes(plot_range(self.chart, kind=self.kind, chosen=None if self.whole else self.range), dpi=110)
+    def still(self)->bytes: return _still(plot_range(self.chart, kind=self.kind, chosen=None if self.whole else self.range))

@@ -144,8 +144,8 @@ def _save(self:Marks):
     now = self.path.stat()
     self._stamp, self._unsaved = (now.st_mtime_ns, now.st_size), {}
 
-# %% ../nbs/44_gallery.ipynb #bf2a09c7
-def contact_sheet(pictures:Sequence[tuple[bytes, str]], # JPEG and words of each
+# %% ../nbs/44_gallery.ipynb #b454d7ec
+def contact_sheet(pictures:Sequence[tuple[bytes, str]], # JPEG and words of each, lines parted by "\n"
     columns:int=2,                                      # Pictures side by side
     *,
     title:str="",                                       # Above them
@@ -154,18 +154,19 @@ def contact_sheet(pictures:Sequence[tuple[bytes, str]], # JPEG and words of each
     "Put pictures and their captions on one sheet."
     font, gap = ImageFont.truetype(findfont("DejaVu Sans"), 15), 12
     images = [Image.open(io.BytesIO(jpeg)) for jpeg, _ in pictures]
-    cell = (width-(columns+1)*gap)//columns
+    cell, lines = (width-(columns+1)*gap)//columns, max((words.count("\n")+1 for _, words in pictures), default=1)
     height = max((min(round(i.height*cell/i.width), cell) for i in images), default=0)
     rows = -(-len(images)//columns)
-    sheet = Image.new("RGB", (width, 40+rows*(height+30+gap)), "white")
+    sheet = Image.new("RGB", (width, 40+rows*(height+10+20*lines+gap)), "white")
     pen = ImageDraw.Draw(sheet)
     pen.text((gap, 10), title or "no image", "black", ImageFont.truetype(font.path, 17))
     for n, (image, (_, words)) in enumerate(zip(images, pictures)):
-        x, y = gap+n%columns*(cell+gap), 40+n//columns*(height+30+gap)
+        x, y = gap+n%columns*(cell+gap), 40+n//columns*(height+10+20*lines+gap)
         scale = min(cell/image.width, height/image.height)
         sheet.paste(image.convert("RGB").resize((max(1, round(image.width*scale)), max(1, round(image.height*scale)))), (x, y))
-        while words and font.getlength(words) > cell: words = words[:-2]+"…"
-        pen.text((x, y+height+6), words, "black", font)
+        for k, line in enumerate(words.split("\n")):
+            while line and font.getlength(line) > cell: line = line[:-2]+"…"
+            pen.text((x, y+height+6+20*k), line, "black", font)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=80)
     return out.getvalue()
@@ -210,13 +211,13 @@ def _items(self:Gallery, indices:Iterable[int], # Places in the list
         items.append(dict(index=n, id=self.ids[n], caption=caption, mark=mark, note=note, picture=picture))
     return items
 
-# %% ../nbs/44_gallery.ipynb #721e1e8a
+# %% ../nbs/44_gallery.ipynb #089e1d1b
 @patch
 def _list(self:Gallery, title:str, # Line above
     columns:int,                   # Strips side by side
 )->dict:                           # Synced values
     "Describe the list to the browser, its first pictures included."
-    first = self._items(range(min(4*columns, len(self.ids))), seconds=.25)
+    first = self._items(range(min(3*columns, len(self.ids))), seconds=.25)
     ratios = [w/h for w, h in (Image.open(io.BytesIO(o["picture"])).size for o in first)]
     marks = {o["id"]: [o["mark"], o["note"]] for o in first if o["mark"]}
     return dict(total=len(self.ids), title=title, first=first, first_marks=marks, ratio=float(np.median(ratios)) if ratios else 6.25)
@@ -273,10 +274,10 @@ def _heard(self:Gallery, widget, # This one
     pictures = [item.pop("picture") for item in items]
     self.send(dict(kind="pictures", version=content["version"], token=content["token"], items=items), pictures)
 
-# %% ../nbs/44_gallery.ipynb #462756df
+# %% ../nbs/44_gallery.ipynb #a59fa25f
 @patch
 def still(self:Gallery)->bytes: # JPEG
     "Draw the first pictures of the list as one sheet."
     words = lambda o: f"{o['id']} {o['caption']}"+(f" [{o['mark']}]" if o["mark"] else "")
-    items = self._items(range(min(4*self.columns, len(self.ids))))
+    items = self._items(range(min(3*self.columns, len(self.ids))))
     return contact_sheet([(o["picture"], words(o)) for o in items], self.columns, title=self.title or f"{self.total:,} images")

@@ -122,11 +122,12 @@ class LiveWidget(_Shown, anywidget.AnyWidget):
         place = f"sd-{type(self).__name__.lower()}-{self.model_id[:8]}-{next(_numbers)}"
         return _PLACE.format(id=place, css=self._css, state=state_json(self.state()), script=script)
 
-# %% ../nbs/42_live.ipynb #dce11780
+# %% ../nbs/42_live.ipynb #7e62abcb
 _PAGE = '''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>:root {{ color-scheme: light dark }} body {{ margin: 0 auto; padding: 12px; max-width: 1700px; font: 15px/1.45 system-ui, sans-serif }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #16191d; color: #e3e8ee }} }} h1 {{ font-size: 1.25em }}</style></head>
+@media (prefers-color-scheme: dark) {{ body {{ background: #16191d; color: #e3e8ee }} }}
+@media print {{ body {{ background: #fff; color: #000 }} }} h1 {{ font-size: 1.25em }}</style></head>
 <body><h1>{title}</h1>
 {body}
 </body></html>

@@ -66,7 +66,7 @@ def _paint(rgb:np.ndarray, # uint8 (H, W, 3), changed in place
     "Mix a colour into the pixels of a mask."
     rgb[where] = np.round(rgb[where]*(1-opacity)+np.asarray(color)*opacity).astype(np.uint8)
 
-# %% ../nbs/03_overlay.ipynb #4df94bc6
+# %% ../nbs/03_overlay.ipynb #7d75b943
 def overlay_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     stack:np.ndarray,              # Masks, bool (C, H, W)
     classes:Sequence[DefectClass], # One class per channel
@@ -78,6 +78,7 @@ def overlay_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     "Lay masks over an image in the colours of their classes."
     stack, rgb = _check(image, stack, classes), to_rgb(image)
     for mask, rim, c in zip(stack, contours(stack), classes):
+        if not mask.any(): continue
         on = pattern_mask(c.pattern if pattern else "solid", mask.shape)
         _paint(rgb, mask & on, c.color, opacity)
         _paint(rgb, mask & ~on, c.color, opacity*.4)
@@ -96,7 +97,7 @@ def outcome_masks(truth:np.ndarray, # Labelled pixels, bool (..., H, W)
     if truth.shape != found.shape: raise ValueError(f"truth has shape {truth.shape} and prediction {found.shape}: they must be alike")
     return {"found": truth & found, "missed": truth & ~found, "false": found & ~truth}
 
-# %% ../nbs/03_overlay.ipynb #d0d15b37
+# %% ../nbs/03_overlay.ipynb #d24d9428
 def compare_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     truth:np.ndarray,              # Labelled pixels, bool (C, H, W)
     found:np.ndarray,              # Predicted pixels, bool (C, H, W)
@@ -107,6 +108,7 @@ def compare_masks(image:np.ndarray,      # Grey (H, W), float in 0..1 or uint8
     "Show found, missed and false pixels in one picture, with the rim of the truth."
     truth, found, rgb = _check(image, truth, classes), _check(image, found, classes), to_rgb(image)
     for t, f, rim, c in zip(truth, found, contours(truth), classes):
+        if not (t.any() or f.any()): continue
         for name, mask in outcome_masks(t, f).items():
             _paint(rgb, mask & pattern_mask(OUTCOMES[name], mask.shape, period=8), c.color, opacity if name == "found" else .95)
         _paint(rgb, rim & (f | pattern_mask(OUTCOMES["missed"], f.shape, period=8)), c.color, .9)

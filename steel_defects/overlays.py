@@ -40,7 +40,7 @@ def _score_columns(table:pd.DataFrame, # From `score_catalog`
     outcomes = {f"outcome_{c.id}": wide.get(("outcome", c.id), nothing).astype(object).fillna("").to_numpy() for c in classes}
     return pd.DataFrame({**rows.groupby("ImageId")[list(SCORES)].mean().reindex(ids).reset_index(drop=True), **columns, **outcomes})
 
-# %% ../nbs/47_overlays.ipynb #43266aad
+# %% ../nbs/47_overlays.ipynb #dba1780c
 def catalog_table(catalog:Catalog,  # Labels
     table:pd.DataFrame|None=None,   # From `score_catalog`, where there is a prediction
     folds:pd.DataFrame|None=None,   # ImageId, fold
@@ -54,8 +54,10 @@ def catalog_table(catalog:Catalog,  # Labels
     if table is not None: out = pd.concat([out, _score_columns(table, catalog.ids, catalog.classes)], axis=1)
     if folds is None: return out
     if not {"ImageId", "fold"} <= set(folds.columns): raise ValueError(f"folds have the columns {', '.join(folds.columns)}: they need ImageId and fold")
-    if (twice := folds.ImageId.duplicated()).any(): raise ValueError(f"{folds.ImageId[twice].iloc[0]} lies in two folds: give each image one")
-    return out.assign(fold=out.ImageId.map(folds.set_index("ImageId").fold))
+    twice = folds.ImageId.duplicated()
+    if twice.any(): raise ValueError(f"{folds.ImageId[twice].iloc[0]} stands twice in folds: give each image one fold")
+    lies = dict(zip(folds.ImageId, folds.fold.astype(object)))
+    return out.assign(fold=pd.Series([lies.get(i) for i in catalog.ids], dtype=object)) # 1 stays 1 where other images have none
 
 # %% ../nbs/47_overlays.ipynb #1637f40e
 def labelled_area(catalog:Catalog, # Labels
@@ -145,7 +147,7 @@ def _choice(name:str, # Label
     "Make a dropdown that fits a phone."
     return ipywidgets.Dropdown(options=options, description=name, style=dict(description_width="60px"), layout=dict(width="270px", max_width="100%"))
 
-# %% ../nbs/47_overlays.ipynb #d1069157
+# %% ../nbs/47_overlays.ipynb #01357287
 def _filters(catalog:Catalog, # Labels
     images:pd.DataFrame,      # From `catalog_table`
 )->dict[str, ipywidgets.DOMWidget]: # A control for each argument of `filter_images`
@@ -158,7 +160,9 @@ def _filters(catalog:Catalog, # Labels
         out["score"] = _choice("score", [(w, s) for s, w in SCORES.items()])
         out["between"] = ipywidgets.FloatRangeSlider(value=(0, 1), min=0, max=1, step=.01, description="from, to", continuous_update=False,
                                                      style=dict(description_width="60px"), layout=dict(width="270px", max_width="100%"))
-    if "fold" in images: out["fold"] = _choice("fold", [("all folds", None), *((str(f), f) for f in sorted(images.fold.dropna().unique()))])
+    if "fold" in images:
+        folds = sorted(images.fold.dropna().unique(), key=lambda f: (isinstance(f, str), f))
+        out["fold"] = _choice("fold", [("all folds", None), *((str(f), f) for f in folds)])
     out["mark"] = _choice("mark", [("marked or not", ""), *((m, m) for m in (*MARKS, _ANY, _NONE))])
     out["text"] = ipywidgets.Text(description="name", placeholder="part of the file name", style=dict(description_width="60px"),
                                   layout=dict(width="270px", max_width="100%"))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_sweep', 'sweep_data', 'telling_images', 'ThresholdExplorer']
 
-# %% ../nbs/48_thresholds.ipynb #39e23904
+# %% ../nbs/48_thresholds.ipynb #5283d74a
 import zlib
 from io import BytesIO
 from itertools import zip_longest
@@ -25,7 +25,7 @@ from .live import LiveWidget, bundle, css
 from .plots import _DASHES, _MARKERS, _ink, _outline, _plain, _rgb, _styled
 from .sweep import (Sweep, area_places, sweep_decision, sweep_dice, sweep_rejected, sweep_screening, sweep_trade,
                                    trials_factor)
-from .widgets import _class_looks, catalog_strip
+from .widgets import _class_looks, _whole, catalog_strip
 
 # %% ../nbs/48_thresholds.ipynb #ab5d6890
 def _sweep_panel(ax:Axes, # Where to draw
@@ -129,15 +129,14 @@ def telling_images(sweep:Sweep, # From `threshold_sweep`
     turns = (i for turn in zip_longest(*lists) for i in turn if i is not None)
     return [sweep.ids[i] for i in list(dict.fromkeys(turns))[:n]]
 
-# %% ../nbs/48_thresholds.ipynb #37660027
+# %% ../nbs/48_thresholds.ipynb #fb9c5ea0
 class ThresholdExplorer(LiveWidget):
     "A validation set under a decision that is moved by hand, with the strips behind each number."
     words = "Thresholds of a validation set"
     _esm, _css = bundle("thresholds_widget.js"), css("viewer.css", "thresholds.css")
     sweep, strips = traitlets.Dict().tag(sync=True), traitlets.Dict().tag(sync=True)
     classes = traitlets.List().tag(sync=True)
-    thresholds = traitlets.List(traitlets.Int(min=0, max=255)).tag(sync=True)
-    min_areas = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
+    thresholds, min_areas = traitlets.List().tag(sync=True), traitlets.List().tag(sync=True)
     gate = traitlets.Int(0, min=0, max=255).tag(sync=True)
     start = traitlets.Dict().tag(sync=True)
     chosen, note = traitlets.Unicode().tag(sync=True), traitlets.Unicode().tag(sync=True)
@@ -160,6 +159,9 @@ class ThresholdExplorer(LiveWidget):
                          strips={i: catalog_strip(catalog, i, probabilities) for i in kept}, chosen=kept[0] if kept else "", **values)
         self.on_msg(self._answer)
 
+    @traitlets.validate("thresholds", "min_areas", "chosen")
+    def _checked(self, proposal): return _tried(self._sweep, proposal.trait.name, proposal.value)
+
     def _answer(self, _, content, buffers):
         "Send a strip that the browser asks for; bytes go beside the message."
         if content.get("kind") != "strip" or self._catalog is None or content.get("id") not in self._sweep.ids: return
@@ -167,6 +169,19 @@ class ThresholdExplorer(LiveWidget):
         packed = [name for name, value in strip.items() if isinstance(value, bytes)]
         self.send(dict(kind="strip", id=content["id"], strip={k: v for k, v in strip.items() if k not in packed}, packed=packed),
                   [strip[name] for name in packed])
+
+# %% ../nbs/48_thresholds.ipynb #d0642bd6
+def _tried(sweep:Sweep, # What the explorer shows
+    name:str,           # "thresholds", "min_areas" or "chosen"
+    values:list|str,    # What it is set to
+)->list|str:            # The same
+    "Refuse a list that has not one value for each class, areas that were not tried, and images that are not there."
+    if name == "chosen":
+        if values and values not in sweep.ids: raise traitlets.TraitError(f"chosen is {values!r}, which is not in the sweep: take one of sweep.ids")
+        return values
+    strange = set(_whole(name, values, len(sweep.dice)))-(set(sweep.areas) if name == "min_areas" else set(values))
+    if strange: raise traitlets.TraitError(f"minimum area {min(strange)} was not tried: take one of {', '.join(map(str, sweep.areas))}")
+    return values
 
 # %% ../nbs/48_thresholds.ipynb #3602deaf
 def _kept_ids(sweep:Sweep,  # From `threshold_sweep`

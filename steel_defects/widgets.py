@@ -177,20 +177,19 @@ def view_strip(strip:dict,      # As `strip_data` makes it
     truth, found = (None if s is None else s & on for s in (truth, found))
     return overlay_view(image, truth, found, classes, _possible(view, truth, found), opacity, contour=contour, pattern=pattern)
 
-# %% ../nbs/43_widgets.ipynb #13f6eaaa
+# %% ../nbs/43_widgets.ipynb #88cf9057
 class StripViewer(LiveWidget):
     "A strip, its labels and its prediction, under a decision that answers at a touch."
     _esm, _css = bundle("viewer_widget.js"), css("viewer.css")
     strip = traitlets.Dict().tag(sync=True)
-    thresholds = traitlets.List(traitlets.Int(min=0, max=255)).tag(sync=True)
-    min_areas = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
+    thresholds, min_areas = traitlets.List().tag(sync=True), traitlets.List().tag(sync=True)
     gate = traitlets.Int(0, min=0, max=255).tag(sync=True)
     layout_mode = traitlets.Enum(LAYOUTS, "one").tag(sync=True)
     view = traitlets.Enum(VIEWS, "compare").tag(sync=True)
     second = traitlets.Enum(VIEWS, "image").tag(sync=True)
     opacity = traitlets.Float(.5, min=0, max=1).tag(sync=True)
     contour, pattern = traitlets.Bool(True).tag(sync=True), traitlets.Bool(True).tag(sync=True)
-    shown = traitlets.List(traitlets.Bool()).tag(sync=True)
+    shown = traitlets.List().tag(sync=True)
 
     def __init__(self, strip:dict|np.ndarray,  # A packed strip, or the image of one, grey (H, W)
         truth:np.ndarray|None=None,            # With an image: labels, bool (C, H, W)
@@ -206,6 +205,9 @@ class StripViewer(LiveWidget):
         decision = _fitting(decision or default_decision(n), n)
         super().__init__(strip=strip, thresholds=list(decision.thresholds), min_areas=list(decision.min_areas), gate=decision.gate,
                          **{"shown": [True]*n}|kwargs)
+
+    @traitlets.validate("strip", "thresholds", "min_areas", "shown")
+    def _fitted(self, proposal): return _one_each(self, proposal.trait.name, proposal.value)
 
     @property
     def words(self)->str: return f"Strip {self.strip['id']} under its decision".replace("  ", " ")
@@ -228,6 +230,35 @@ def _fits(strip:dict, # What should be a packed strip
     if not isinstance(strip, dict) or not {"image", "height", "width", "classes", "truth", "probabilities", "found", "note"} <= set(strip):
         raise ValueError(f"{type(strip).__name__} is not a packed strip: make it with strip_data or catalog_strip")
     return strip
+
+# %% ../nbs/43_widgets.ipynb #81709d76
+_MOST = {"thresholds": 255, "min_areas": None, "shown": 1} # Largest value of a list, one for each class
+
+# %% ../nbs/43_widgets.ipynb #350a59e7
+def _whole(name:str, # "thresholds", "min_areas" or "shown"
+    values:list,     # What they are set to
+    n:int,           # Classes
+)->list:             # The same
+    "Refuse a list that has not one fitting value for each class."
+    if len(values) != n: raise traitlets.TraitError(f"{name} has {len(values)} values for {n} classes: give one for each class")
+    kind, most = bool if name == "shown" else int, _MOST[name]
+    for v in values:
+        if type(v) is not kind or v < 0 or (most and v > most):
+            allowed = "True or False" if name == "shown" else f"whole numbers from 0 to {most}" if most else "whole numbers of pixels, 0 or more"
+            raise traitlets.TraitError(f"{name} holds {v!r}: give {allowed}")
+    return values
+
+# %% ../nbs/43_widgets.ipynb #90e74c5f
+def _one_each(viewer:StripViewer, # The viewer
+    name:str,                     # What is set in it: "strip", or a list with one value for each class
+    value:dict|list,              # What it is set to
+)->dict|list:                     # The same
+    "Refuse a list of another length than the strip has classes, and a strip of other classes."
+    try: n = len(_fits(value if name == "strip" else viewer.strip)["classes"])
+    except ValueError as e: raise traitlets.TraitError(str(e)) from None
+    if name == "strip" and n != len(viewer.thresholds):
+        raise traitlets.TraitError(f"the strip has {n} classes and the decision {len(viewer.thresholds)}: make a new StripViewer for it")
+    return value if name == "strip" else _whole(name, value, n)
 
 # %% ../nbs/43_widgets.ipynb #18f3b4ba
 def _fitting(decision:Decision, # A decision

@@ -39,7 +39,7 @@ limits""",
     "steps": "from steel_defects.steps import StepExplorer\nsteps = StepExplorer(catalog)\nsteps",
 }
 QUICK = "01_labels_to_overlays.ipynb"  # the walkthrough that every run opens; all the others are thorough
-LONG = {"03_train_a_unet.ipynb": 900, "04_dice_and_iou.ipynb": 900, "07_limits.ipynb": 900, "10_claims.ipynb": 900}  # seconds
+LONG = {"03_train_a_unet.ipynb": 900, "07_limits.ipynb": 900, "10_claims.ipynb": 900}  # seconds
 
 
 @pytest.fixture(scope="module")

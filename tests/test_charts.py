@@ -83,6 +83,7 @@ def test_bars_are_as_long_as_their_numbers():
     fig = plot_bars(bars(LOOKS, {"a": [4, 2, np.nan, 0], "b": [1, 1, 1, 8]}, texts={"a": list("wxyz"), "b": ["$1", "2", "3", "4"]}), chosen="2")
     assert sorted(p.get_width() for p in fig.axes[0].patches) == [0, 0, 1, 1, 1, 2, 4, 8]
     assert sum(p.get_alpha() == .25 for p in fig.axes[0].patches) == 6
+    assert bars(LOOKS, {"n": [12568, .75, np.nan, 1e6]})["series"][0]["texts"] == ["12,568", "0.75", "none", "1,000,000"]
     assert [t.get_text() for t in fig.axes[0].texts][:4] == list("wxyz")
 
 
@@ -90,9 +91,14 @@ def test_still_histogram_counts_what_is_there():
     x, s = np.array([.1, .12, .5, .9, 1.]), np.array([0, 1, 1, 2, 2])
     chart, _ = ranged(x, s, LOOKS, limits=(0, 1), bins=10)
     fig = plot_range(chart, chosen=(.2, .95))
-    tops = [p.get_height() for p in fig.axes[0].patches if p.get_height() and p.get_width() < .11]
-    assert len(tops) >= 4 and sum(h > 0 for h in tops) >= 4
-    assert len(plot_range(chart, kind="ridges").axes) == 4
+    steps = [p.get_data() for p in fig.axes[0].patches if hasattr(p, "get_data")]
+    for i, (top, edges, base) in enumerate(steps):
+        np.testing.assert_array_equal(top-base, np.histogram(x[s == i], chart["bins"], (0, 1))[0])
+        np.testing.assert_array_equal(base, steps[i-1].values if i else 0)
+        np.testing.assert_allclose(edges, np.linspace(0, 1, 11))
+    assert len(steps) == 4 and steps[-1].values.max() == 2 and fig.axes[0].get_ylim()[1] > 2
+    ridges = plot_range(chart, kind="ridges").axes
+    assert len(ridges) == 4 and [p.get_data().baseline.max() for ax in ridges for p in ax.patches] == [0]*4
     cloud = plot_range(ranged(x, s, LOOKS, y=x+1)[0], kind="ridges").axes
     assert len(cloud) == 1 and sum(len(c.get_offsets()) for c in cloud[0].collections) == 5
 

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 import _docs as docs
 import _refresh as refresh
+from steel_defects.live import LiveWidget
 from browser import chromium, open_file, screenshots, wait_until  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +72,8 @@ def project(folder):
     notebook(nbs/"index.ipynb", "# probe\n\n![strip](images/strip.jpg)\n\n[walk](tutorials/01_walk.ipynb), [all](tutorials), [licence](LICENSE), "
              "[sizes](00_grain.ipynb#how-large)".replace("(LICENSE)", "(../LICENSE)"), ("#| hide\nsecretword = 1", None))
     notebook(nbs/"00_grain.ipynb", "# grain\n\n> How large grains are.", ("#| default_exp grain", None), ("#| export\nimport numpy as np", None),
-             ("#| export\nLINES = 3 # How many", None), (CLASSES, None), (GRAIN, None), ("#| exporti\ndef _inside(): return 'insideword'", None),
+             ("#| export\nLINES = 3 # How many\nFINE, COARSE = 1., 9. # Two sizes", None), (CLASSES, None), (GRAIN, None),
+             ("#| exporti\ndef _inside(): return 'insideword'", None),
              "## How large\n\nArea $\\alpha=\\frac12$, `grain_size` and `Grain.width`, not `nothing`.\n\n$$x^2$$",
              ("#| echo: false\nunseenword = 1", {"text/html": "<table class='dataframe'><tr><td>cellword</td></tr></table>", "text/plain": ""}),
              ("#| code-fold: true\nfoldedword = 2", {"image/png": PIXEL, "text/plain": ""}), ("#| hide\nimport nbdev; nbdev.nbdev_export()", None))
@@ -79,8 +81,9 @@ def project(folder):
              ("#| export\ndef roll_marks(grains:list[Grain]): # From `grain_size`\n    \"Find marks.\"", None),
              ("from steel_defects.grain import grain_size", None), ("grain_size(1)\nx.grain_size", {"text/plain": "2"}))
     notebook(nbs/"tutorials"/"01_walk.ipynb", "# A walk\n\n> From here to there.",
-             "[sizes](../00_grain.ipynb), [steel_defects/](../../steel_defects)",
-             ("import traitlets\nfrom steel_defects.live import LiveWidget", None), ("#| eval: false\nsd.grain_size(3)", None), (ALIVE, None))
+             "*Beside the course.* [sizes](../00_grain.ipynb), [steel_defects/](../../steel_defects)",
+             ("import traitlets\nfrom steel_defects.live import LiveWidget", None), ("#| eval: false\nsd.grain_size(3)", None), (ALIVE, None),
+             ("Bar()", {"text/html": f"<p>A{docs.TOLD[0]}</p>", "text/plain": "Bar"}))
     return folder
 
 
@@ -175,7 +178,7 @@ def test_names_have_a_box(made):
     box = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", box[:box.index("<details")]))
     for words in ("grain_size ( image , * , step = 3 )", "Measure grains along lines", "Grey *strip*, float32 (H, W)", "int = 3",
                   "Rows between two lines", "list[ Grain ]", "One for each line"): assert words in box, (words, box)
-    for name in ("Grain", "Grain.width", "LINES"): assert f'id="steel_defects.grain.{name}"' in page
+    for name in ("Grain", "Grain.width", "LINES", "FINE", "COARSE"): assert f'id="steel_defects.grain.{name}"' in page
     assert 'id="grain_size"' in page  # as nbdev's own pages name it
     assert "In pixels" in page and "How many" in page
 
@@ -206,7 +209,14 @@ def test_formulas_are_mathml(made):
 
 def test_living_widgets_stay_alive(made):
     page = text_of(made, "tutorials/walk.html")
+    assert "<p>Alive in JupyterLab: run this cell there.</p>" in page  # a picture of one that is not
+    assert docs.TOLD[0] in LiveWidget()._in_place()
     assert '<script type="module">' in page and "revive(widget" in page and '"height": 7' in page
+
+
+def test_walkthroughs_beside_the_course_stand_apart(made):
+    page = text_of(made, "tutorials/index.html")
+    assert page.index("<h2>Beside the course") < page.index('href="walk.html"', page.index("<h1>"))
 
 
 def test_broken_links_are_told(made):

@@ -9,8 +9,9 @@ from steel_defects.dataset import Crops
 from steel_defects.defects import SEVERSTAL
 from steel_defects.evaluate import count_table, score_catalog
 from steel_defects.explorers import (
-    AGAINST, ImbalanceExplorer, MetricExplorer, amounts, balance_bars, bearing_images, correct_and_failed, crop_bars, crop_shares, groups_of,
-    images_between, images_with, labelled, mean_shapes, region_shapes, region_sizes, sampled_ids, score_names, score_range, score_rows, together)
+    _AGAINST, ImbalanceExplorer, MetricExplorer, amounts, balance_bars, bearing_images, correct_and_failed, crop_bars, crop_shares, _groups_of,
+    images_between, _images_with, labelled, _mean_shapes, region_shapes, region_sizes,
+    _sampled_ids, _score_names, score_range, _score_rows, _together)
 from steel_defects.images import write_image
 from steel_defects.regions import region_table
 from steel_defects.rle import rle_encode
@@ -71,15 +72,15 @@ def test_amounts_agree_with_balance(truth):
         assert balance_bars(truth, measure)["series"][measure][:4] == found.sum().tolist()
     assert balance_bars(truth, "images")["series"]["images"][4] == 3 and balance_bars(truth, "images")["texts"]["images"][0] == "2 (16.67%)"
     for by, wrong in (("family", "class or type"), ):
-        with pytest.raises(ValueError, match=wrong): groups_of(SEVERSTAL, by)
+        with pytest.raises(ValueError, match=wrong): _groups_of(SEVERSTAL, by)
 
 
 def test_types_count_an_image_once(truth):
     both = catalog_of({"a": box(SHAPE, (2, 1, 1, 4, 4), (3, 20, 20, 4, 4)), "b": box(SHAPE, (3, 1, 1, 2, 2))})
     drawn = balance_bars(both, "images", "type")
     assert drawn["series"]["images"] == [0, 2, 0, 0] and balance_bars(both, "pixels", "type")["series"]["pixels"] == [0, 36, 0]
-    assert together(both, "type").sum().tolist() == [0, 2, 0]
-    p = together(truth).astype(int)
+    assert _together(both, "type").sum().tolist() == [0, 2, 0]
+    p = _together(truth).astype(int)
     assert (p.T@p).to_numpy().tolist() == co_occurrence(truth).to_numpy().tolist()
 
 
@@ -96,15 +97,15 @@ def test_regions_of_a_window_are_those_of_the_strip(truth):
         for column in ("ClassId", "area", "elongation", "contrast"): np.testing.assert_allclose(mine[column].to_numpy(float),
             want[column].to_numpy(float), rtol=1e-6)
     sizes = region_sizes(truth, bar=iter)
-    assert sorted(sizes.area) == sorted(got.area) and images_with(sizes, "area", 9, 9) == truth.ids[4:8]
+    assert sorted(sizes.area) == sorted(got.area) and _images_with(sizes, "area", 9, 9) == truth.ids[4:8]
     assert region_shapes(truth, truth.ids[9:], bar=iter).empty and region_sizes(truth.subset(truth.ids[9:]), bar=iter).empty
 
 
 def test_sample_holds_rare_classes():
     big = many(4000)
     rare = replace(big, labels=big.labels.assign(ClassId=np.where(np.arange(2000) == 77, 2, 3)))
-    ids = sampled_ids(rare, 100)
-    assert "s-00077.jpg" in ids and len(ids) <= 100 and ids == sorted(ids) and ids == sampled_ids(rare, 100)
+    ids = _sampled_ids(rare, 100)
+    assert "s-00077.jpg" in ids and len(ids) <= 100 and ids == sorted(ids) and ids == _sampled_ids(rare, 100)
 
 
 def test_crop_shares_are_what_crops_does(truth):
@@ -193,11 +194,11 @@ def test_a_large_catalog_is_sampled_and_says_so():
 def test_scores_best_to_worst(truth, found):
     table = score_catalog(truth, found)
     ids = images_between(table, "dice", 0, 1)
-    best = score_rows(table).groupby("ImageId").dice.max()
+    best = _score_rows(table).groupby("ImageId").dice.max()
     assert best[ids].is_monotonic_decreasing and len(ids) == 10
-    few = score_rows(table).groupby("ImageId").fp.min()[images_between(table, "fp", 0, 1e6)]
+    few = _score_rows(table).groupby("ImageId").fp.min()[images_between(table, "fp", 0, 1e6)]
     assert few.is_monotonic_increasing
-    whole = score_rows(table, 0).set_index("ImageId")
+    whole = _score_rows(table, 0).set_index("ImageId")
     assert whole.dice[truth.ids[8]] == pytest.approx(table.dice[(table.ImageId == truth.ids[8]) & (table.tp+table.fn > 0)].mean())
     assert whole.dice[truth.ids[11]] == 0 and truth.ids[9] not in whole.index
 
@@ -205,7 +206,7 @@ def test_scores_best_to_worst(truth, found):
 @pytest.mark.parametrize("score", ["dice", "recall", "fn"])
 def test_correct_and_failed_part_the_images(truth, found, score):
     table = score_catalog(truth, found)
-    values = score_rows(table, 0).set_index("ImageId")[score]
+    values = _score_rows(table, 0).set_index("ImageId")[score]
     border = float(values.median())
     good, bad = correct_and_failed(table, score, border)
     assert sorted(good+bad) == sorted(values.index) and good
@@ -216,8 +217,8 @@ def test_correct_and_failed_part_the_images(truth, found, score):
 
 
 def test_rows_behind_points(truth, found):
-    table, shapes = score_catalog(truth, found), mean_shapes(region_shapes(truth, truth.ids, contrast=True, bar=iter))
-    for against in AGAINST:
+    table, shapes = score_catalog(truth, found), region_shapes(truth, truth.ids, contrast=True, bar=iter)
+    for against in _AGAINST:
         for class_id in (None, 3):
             args, rows = score_range(table, SEVERSTAL, "iou", class_id=class_id, against=against, shapes=shapes)
             assert len(args["x"]) == len(rows) == len(args["series"]) and (args["x"] == rows.iou).all()
@@ -225,7 +226,7 @@ def test_rows_behind_points(truth, found):
     args, _ = score_range(table, SEVERSTAL)
     assert args["looks"][-1].label == "false alarm" and (args["series"] == 4).sum() == 1
     two = pd.DataFrame(dict(ImageId="a", ClassId=3, area=[10, 30], elongation=[2., 6.], contrast=[.1, np.nan]))
-    assert mean_shapes(two).iloc[0].tolist() == [5, .1]
+    assert _mean_shapes(two).iloc[0].tolist() == [5, .1]
 
 
 # --- metric distributions
@@ -296,7 +297,7 @@ def test_metric_of_few_images(truth, found, ids):
     t, f = truth.subset(truth.ids[ids]), found.subset(truth.ids[ids])
     for guess in (f, replace(f, labels=f.labels[:0])):
         e = MetricExplorer(t, guess)
-        for against in AGAINST:
+        for against in _AGAINST:
             e.against.value = against
             assert "<b>" not in e.status.value
         e.mode.value = "two"
@@ -323,7 +324,39 @@ def test_names_are_text(truth, found):
 
 def test_score_names_lists_further_columns(truth, found):
     table = score_catalog(truth, found).assign(**{"boundary Dice": .5, "words": "x"})
-    assert list(score_names(table)) == ["dice", "iou", "precision", "recall", "fp", "fn", "boundary Dice"]
+    assert list(_score_names(table)) == ["dice", "iou", "precision", "recall", "fp", "fn", "boundary Dice"]
+
+
+def test_classes_are_named_once(truth, found):
+    "Where the chart names the classes the legend below does not."
+    e, m = ImbalanceExplorer(truth), MetricExplorer(truth, found)
+    shown = lambda: e.legend.layout.display != "none"
+    assert not shown() and "1 inclusion" not in m.legend.value and "missed" in m.legend.value
+    for view, by, there in (("balance", "type", True), ("together", "class", True), ("sizes", "type", False), ("crops", "class", False)):
+        e.view.value, e.by.value = view, by
+        assert shown() == there, view
+    m.class_id.value = 0
+    assert "1 inclusion" in m.legend.value
+    m.class_id.value, m.mode.value = -1, "two"
+    assert "1 inclusion" in m.legend.value and "missed" in m.legend.value
+
+
+def test_a_bar_that_goes_is_not_picked(truth):
+    e = ImbalanceExplorer(truth)
+    e.view.value, e.crops.chosen = "crops", "0"
+    assert e.chosen == truth.ids[9:]
+    e.cropped.value = "pixels"
+    assert e.crops.chosen == "" and len(e.chosen) == 9 and e.status.value.startswith("any class")
+
+
+def test_large_numbers_are_written_out(truth, found):
+    e = ImbalanceExplorer(truth)
+    e.view.value = "sizes"
+    e.sizes.range = [1, 20_000]
+    assert "1 to 20,000" in e.status.value
+    table = score_catalog(truth, found)
+    twice = pd.concat([table, table])
+    with pytest.raises(ValueError, match="twice with one class: make it with score_catalog"): MetricExplorer(truth, found, table=twice)
 
 
 # --- twelve thousand strips

@@ -439,3 +439,13 @@ if screenshots():
             p.tab.locator(".sd-gallery-open").first.focus()
             p.tab.keyboard.press("ArrowRight")
             p.tab.screenshot(path=screenshots()/f"gallery_{width}_{'dark' if dark else 'light'}.png")
+
+
+def test_lines_of_words_on_a_sheet():
+    picture = thumbnail(np.full((64, 400), 90, np.uint8))
+    sizes = []
+    for words in ("one", "one\ntwo", "one\ntwo\nthree"):
+        sheet = np.asarray(Image.open(io.BytesIO(contact_sheet([(picture, words), (picture, "one")], 2))).convert("L"))
+        sizes.append(sheet.shape[0])
+    assert np.diff(sizes).tolist() == [20, 20]
+    assert (np.asarray(Image.open(io.BytesIO(contact_sheet([(picture, "one\ntwo")], 2))).convert("L"))[-32:-12, :400] < 128).any()

@@ -94,3 +94,46 @@ def test_page_that_cannot_live_says_so(chromium, tmp_path):
     with open_file(chromium, Broken().to_html(tmp_path/"broken.html")) as page:
         page.tab.wait_for_function("document.body.textContent.includes('could not be brought to life in this browser (no such thing)')")
         assert page.faults()
+
+
+TELLER = """
+const told = [], state = { k: 0, area: 1 }, wait = (ms) => new Promise((done) => setTimeout(done, ms));
+const model = { get: (n) => state[n], set: (n, v) => { state[n] = v; }, save_changes: () => told.push({ ...state }) };
+const teller = new Teller(model, 60), said = [];
+teller.tell({ k: 1 });
+await wait(20);
+teller.tell({ k: 2 });
+said.push(told.length, state.k, teller.get("k"));   // the first is told at once; the second waits and is not in the model
+state.k = 1;                                        // the kernel's answer to the first one
+said.push(teller.read(["k", "area"]));
+for (let k = 3; k < 9; k++) teller.tell({ k });
+await wait(90);
+said.push(told.map((s) => s.k), state.k);
+teller.tell({ k: 9 });
+teller.flush();                                     // the view goes: the last value is told
+teller.flush();
+await wait(90);
+console.log(JSON.stringify([...said, told.map((s) => s.k)]));
+"""
+
+
+def test_the_hand_is_told_now_and_then_and_last(tmp_path):
+    "A value that waits to be told stays out of the model, so that an older answer of the kernel cannot move a slider back."
+    if not shutil.which("node"): pytest.skip("no node to run the script with")
+    (tmp_path/"run.mjs").write_text((STATIC/"tell.js").read_text(encoding="utf-8")+TELLER)
+    done = subprocess.run(["node", tmp_path/"run.mjs"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [1, 1, 2, {"k": 2, "area": 1}, [1, 8], 8, [1, 8, 9]]
+
+
+def test_paper_and_forced_colours(chromium, tmp_path):
+    "On paper all is dark on white, and where the system sets the colours ours step back, whatever the theme says."
+    path = Echo(things={"deep": [b"x"]}).to_html(tmp_path/"page.html")
+    with open_file(chromium, path, dark=True) as page:
+        page.tab.evaluate("() => { document.body.dataset.jpThemeLight = 'false'; document.querySelector('body > div').className = 'sd'; }")
+        def colour(name): return page.tab.evaluate("n => getComputedStyle(document.querySelector('.sd')).getPropertyValue(n).trim()", name)
+        assert colour("--sd-fg") == "#e3e8ee"
+        page.tab.emulate_media(media="print")
+        assert (colour("--sd-fg"), colour("--sd-bg"), page.tab.evaluate("getComputedStyle(document.body).backgroundColor")) == ("#1d232b", "#ffffff", "rgb(255, 255, 255)")
+        page.tab.emulate_media(media="screen", forced_colors="active")
+        assert (colour("--sd-fg"), colour("--sd-accent")) == ("CanvasText", "Highlight")

@@ -122,7 +122,7 @@ def test_table_without_scores_and_with_few(truth, table):
     assert filter_images(catalog_table(truth, nothing), order="worst") == truth.ids
     with pytest.raises(ValueError, match="no column 'tp'"): catalog_table(truth, table.drop(columns="tp"))
     with pytest.raises(ValueError, match="twice"): catalog_table(truth, pd.concat([table, table]))
-    with pytest.raises(ValueError, match="lies in two folds"): catalog_table(truth, folds=pd.DataFrame(dict(ImageId=["a", "a"], fold=[0, 1])))
+    with pytest.raises(ValueError, match="stands twice in folds"): catalog_table(truth, folds=pd.DataFrame(dict(ImageId=["a", "a"], fold=[0, 1])))
 
 
 def test_no_label_at_all(truth):
@@ -245,3 +245,15 @@ def test_overlays_in_jupyterlab(lab, chromium, dark, width):
             tab.screenshot(path=screenshots()/f"overlays_{width}_{'dark' if dark else 'light'}.png")
         known = "console: Failed to execute 'removeChild'"  # JupyterLab's own toolbar on a narrow screen, without any widget too
         assert not [f for f in nb.faults() if width > 1000 or not f.startswith(known)]
+
+
+def test_folds_of_any_kind(truth):
+    "A table that lacks images makes no 1.0 of fold 1; names and numbers may stand together."
+    a, b = truth.ids[:2]
+    for values, names in (((1, 0), ["0", "1"]), ((1, "held out"), ["1", "held out"])):
+        e = OverlayExplorer(truth, folds=pd.DataFrame(dict(ImageId=[a, b], fold=values)))
+        assert [n for n, _ in e.filters["fold"].options] == ["all folds", *names]
+        e.filters["fold"].value = values[0]
+        assert e.shown == [a]
+        e.filters["fold"].value = values[1]
+        assert e.shown == [b]

@@ -16,8 +16,8 @@ from steel_defects.images import write_image
 from steel_defects.regions import region_table
 from steel_defects.rle import rle_encode
 from steel_defects.steps import (
-    PARAMETERS, StepExplorer, StepPicture, augmented, changes, contrast_table, picture_words, plot_steps, preprocessed, region_contrast,
-    step_names, step_pictures, step_rgb, step_windows,
+    PARAMETERS, StepExplorer, StepPicture, augmented, changes, contrast_table, _picture_words, plot_steps, preprocessed, region_contrast,
+    _step_names, step_pictures, step_rgb, _step_windows,
 )
 
 SHAPES = {"<a> & 'b'.png": (64, 240), "clean.png": (64, 240), "tall.png": (150, 90), "tiny.png": (5, 7), "dot.png": (1, 1)}
@@ -167,7 +167,7 @@ def test_flips_know_neither_strength_nor_chance(strip):
 # --- windows and pictures
 
 def test_windows_hold_their_regions(strip):
-    windows = step_windows(strip[1], SEVERSTAL, (64, 64))
+    windows = _step_windows(strip[1], SEVERSTAL, (64, 64))
     assert list(windows)[:2] == ["2 thin crack, region 1 of 1", "4 patch, region 1 of 1"]
     for c, (top, left) in zip((1, 3), windows.values()): assert strip[1][c, top:top+64, left:left+64].sum() == strip[1][c].sum()
     covered = np.zeros(strip[0].shape, bool)
@@ -178,8 +178,8 @@ def test_windows_hold_their_regions(strip):
 def test_windows_are_bounded():
     stack = np.zeros((1, 900, 900), bool)
     for n in range(60): stack[0, 14*n:14*n+6, 3:9] = True
-    assert len(step_windows(stack, SEVERSTAL[:1], (64, 64))) == 80
-    assert list(step_windows(stack[:, :5, :7], SEVERSTAL[:1]).values())[-1] == (0, 0)
+    assert len(_step_windows(stack, SEVERSTAL[:1], (64, 64))) == 80
+    assert list(_step_windows(stack[:, :5, :7], SEVERSTAL[:1]).values())[-1] == (0, 0)
 
 
 def test_each_step_once_cut_as_training_cuts(catalog, strip):
@@ -197,7 +197,7 @@ def test_bad_windows(strip):
     with pytest.raises(ValueError, match="must be alike"): next(step_pictures(strip[0][:, :8], strip[1]))
 
 
-def test_names_without_turns(): assert "rotation 90" in step_names() and "rotation 90" not in step_names((64, 128))
+def test_names_without_turns(): assert "rotation 90" in _step_names() and "rotation 90" not in _step_names((64, 128))
 
 
 def test_lines_stay_outside_and_every_class_shows(strip):
@@ -217,7 +217,7 @@ def test_plot(strip):
     fig = plot_steps(pictures, SEVERSTAL)
     titles = [t for ax in fig.axes if (t := ax.get_title(loc="left"))]
     assert len(titles) == len(pictures) == 13 and "2 thin crack:" in titles[0]
-    words = picture_words(pictures[0], contrast_table(pictures, SEVERSTAL))
+    words = _picture_words(pictures[0], contrast_table(pictures, SEVERSTAL))
     assert re.fullmatch(r"2 thin crack: contrast [+-]0\.\d\d, stands out \d\.\d; 4 patch: .*", words)
     empty = plot_steps([replace(p, stack=p.stack & False) for p in pictures[:2]], SEVERSTAL)
     assert "no defect in sight" in empty.axes[0].get_title(loc="left") and not empty.legends
@@ -315,6 +315,7 @@ def test_still(catalog):
     e.step.value = "clahe"
     data = e.still()
     with Image.open(io.BytesIO(data)) as picture: assert picture.format == "JPEG" and min(picture.size) > 200
+    assert [w.split("\n")[0] for _, w in e._sheet] == [p.name for p in e.pictures] and "contrast" in e._sheet[0][1]
     assert len(data) < 200_000
     e.still = lambda: data
     assert "data:image/jpeg" in str(e._repr_mimebundle_())

@@ -1,11 +1,14 @@
 "The viewer in a real browser: its canvas against the library's pictures, pixel by pixel; keys, fingers, pointer, words, bad input."
 import base64
 import hashlib
+import io
 import itertools
 
 import numpy as np
 import pytest
-from browser import chromium, open_file, pixels, wait_until  # noqa: F401
+from browser import chromium, lab, open_file, pixels, wait_until  # noqa: F401
+from PIL import Image
+from scipy.ndimage import label
 from test_viewer import AREAS, tricky_planes
 
 from steel_defects.catalog import read_severstal
@@ -260,6 +263,8 @@ def test_another_strip_of_another_size(shown, real):
     page.tab.evaluate("""async (small) => { const v = document.querySelector('.sd-strip').stripView, large = v.strip;
         const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
         small.image = bytes(small.image); small.probabilities = bytes(small.probabilities);
+        const unpack = Response.prototype.arrayBuffer; let n = 0;   // the first one takes longest to unpack
+        Response.prototype.arrayBuffer = function () { return new Promise((go) => setTimeout(go, n++ ? 0 : 300)).then(() => unpack.call(this)); };
         const first = v.setStrip({ ...large }), second = v.setStrip(small); await first; await second; v.flush(); }""", _texted(strip_data(IMAGE, TRUTH, PLANES)))
     assert (pixels(canvas(page))[..., :3] == picture("compare", decide(PLANES, default_decision(4)))).all()
     for broken in ("{...v.strip, image: new Uint8Array([1, 2, 3])}", "{}", "{...v.strip, width: 91}"):
@@ -272,3 +277,163 @@ def test_another_strip_of_another_size(shown, real):
 
 def _texted(strip):
     return {k: base64.b64encode(v).decode() if isinstance(v, bytes) else v for k, v in strip.items()}
+
+
+def nearest(page, n=0):
+    "Row, column and scale of the canvas pixel under each of some points of the window, from where the browser put the canvas; None outside."
+    return page.tab.evaluate("""n => { const v = document.querySelector('.sd-strip').stripView, c = v.canvases[n].getBoundingClientRect(), w = v.window.getBoundingClientRect();
+        return [c.left, c.top, c.width, c.height, w.left, w.top, w.width, w.height] }""", n)
+
+
+@pytest.mark.parametrize("mode", ["one", "pair", "swipe"])
+def test_every_pixel_is_read_where_it_is_seen(shown, mode):
+    "At any zoom and place: the read-out is that of the pixel under the pointer, and the strip never leaves its window."
+    rng, viewer = np.random.default_rng(3), StripViewer(IMAGE, TRUTH, PLANES, layout_mode=mode, decision=Decision((90,)*4, (4,)*4))
+    page, found = shown(viewer, width=900), decide(PLANES, viewer.value)
+    areas = {name: [label(mask, np.ones((3, 3)))[0] for mask in stack] for name, stack in (("labelled", TRUTH), ("found", found))}
+    window, seen = page.tab.locator(".sd-window"), 0
+    for _ in range(12):
+        ask(page, f"zoomTo({rng.choice([1, 7, 12, 20, 40])}, {{x: {rng.integers(0, 800)}, y: {rng.integers(0, 300)}}})")
+        for key in rng.choice(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], 6): window.press(key)
+        page.tab.mouse.move(5, 5)
+        for n in range(2 if mode == "pair" else 1):
+            left, top, width, height, x0, y0, w, h = nearest(page, n)
+            room = page.tab.evaluate(f"(r => [r.left, r.top, r.width, r.height])({VIEW}.frames[{n}].getBoundingClientRect())")
+            for low, size, begin, all_ in ((left, width, room[0], room[2]), (top, height, room[1], room[3])):
+                if size <= all_+1: assert low+size/2 == pytest.approx(begin+all_/2, abs=1.5), "smaller than the window: in its middle"
+                else: assert low <= begin+1 and low+size >= begin+all_-1, "larger: no gap at any side"
+            x, y = float(room[0]+rng.integers(2, room[2]-2)), float(room[1]+rng.integers(2, room[3]-2))
+            page.tab.mouse.move(x, y)
+            settle(page)
+            row, column = int((y-top)/height*H//1), int((x-left)/width*W//1)
+            if not (0 <= row < H and 0 <= column < W) or min((y-top)/height*H%1, (x-left)/width*W%1) < .1: continue
+            words, seen = page.tab.locator(".sd-readout").inner_text(), seen+1
+            assert words.startswith(f"row {row}, column {column}: grey {IMAGE[row, column]}")
+            for c, stored in enumerate(PLANES[:, row, column]):
+                part = words.split(" · ")[c+1]
+                assert f"{stored/255:.3f} ({stored})" in part
+                for name, labels in areas.items():
+                    region = labels[c][row, column]
+                    assert (f"{name} region {(labels[c] == region).sum():,} px" in part) if region else f"{name} region" not in part
+    assert seen >= 6
+
+
+def test_enlarged_pixels_are_squares_of_one_colour(shown):
+    page = shown(StripViewer(IMAGE, view="image"), width=900)
+    ask(page, "zoomTo(20, {x: 0, y: 0})")
+    settle(page)
+    left, top, width, *_ = nearest(page)
+    x0, y0 = [round(v) for v in page.tab.evaluate(f"(r => [r.left, r.top])({VIEW}.frames[0].getBoundingClientRect())")]
+    shot = np.asarray(Image.open(io.BytesIO(page.tab.screenshot(clip=dict(x=x0, y=y0, width=400, height=200)))).convert("RGB"))
+    dy, dx = round(y0-top), round(x0-left)
+    rows, columns = (dy+np.arange(200))//20, (dx+np.arange(400))//20
+    inner = np.ix_(((dy+np.arange(200))%20 > 1) & ((dy+np.arange(200))%20 < 18), ((dx+np.arange(400))%20 > 1) & ((dx+np.arange(400))%20 < 18))
+    assert (shot[inner] == IMAGE[rows][:, columns][inner][..., None]).all()
+
+
+def test_a_strip_may_change_under_the_hand(shown):
+    "Sliders stay the same elements while strips of the same classes come and go; other classes bring other sliders."
+    page = shown(StripViewer(IMAGE, TRUTH, PLANES))
+    slider = page.tab.get_by_label("threshold of 1 inclusion")
+    slider.focus()
+    page.tab.evaluate(f"async () => {{ const v = {VIEW}; await v.setStrip({{...v.strip, id: 'next'}}); }}")
+    slider.press("ArrowRight")
+    assert ask(page, "decision.thresholds") == [129, 128, 128, 128] and slider.evaluate("s => s === document.activeElement")
+    page.tab.evaluate(f"async () => {{ const v = {VIEW}, s = v.strip; await v.setStrip({{...s, classes: s.classes.slice(1), truth: s.truth.slice(1), probabilities: null}}); }}")
+    assert page.tab.get_by_label("threshold of").count() == 3
+    page.tab.evaluate(f"async () => {{ const v = {VIEW}; await v.setStrip({{...v.strip, truth: ['1 99999999', '', '']}}); }}")
+    assert "run-length text does not fit" in page.tab.locator(".sd-note").inner_text(), "a sentence, whatever is wrong"
+
+
+def test_what_changes_fast_is_not_read_out(shown):
+    "Sliders say their own value; no other live region speaks while they move."
+    page = shown(StripViewer(IMAGE, TRUTH, PLANES, layout_mode="swipe"))
+    assert page.tab.locator("output").count() == 0 and page.tab.locator("[aria-live]").count() == 1
+    slider, area = page.tab.get_by_label("threshold of 1 inclusion"), page.tab.get_by_label("minimum area of 1 inclusion, in steps")
+    said = page.tab.locator("[aria-live]").inner_text()
+    for _ in range(3): slider.press("ArrowRight")
+    area.press("ArrowRight")
+    settle(page)
+    assert (slider.get_attribute("aria-valuetext"), area.get_attribute("aria-valuetext")) == ("k 131, p 0.514", "2 px")
+    assert page.tab.locator("[aria-live]").inner_text() == said, "only when the sliders rest"
+    wait_until(lambda: page.tab.locator("[aria-live]").inner_text() != said, "then the words follow")
+    handle = page.tab.get_by_role("slider", name="border between the two views")
+    for key, at in (("Home", "0"), ("ArrowRight", "2"), ("End", "100")):
+        handle.press(key)
+        assert handle.get_attribute("aria-valuenow") == at
+
+
+CONTRAST = """() => {
+  const numbers = (text) => { const m = text.match(/[\\d.]+/g).map(Number); return m.length < 4 ? [...m.slice(0, 3), 1] : m; };
+  const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => v * a + below[i] * (1 - a));
+  const ground = (el) => { let stack = []; for (; el; el = el.parentElement) { stack.push(numbers(getComputedStyle(el).backgroundColor)); }
+    return stack.reverse().reduce((below, c) => over(c, below), matchMedia('(prefers-color-scheme: dark)').matches ? [18, 18, 18] : [255, 255, 255]); };
+  const light = (rgb) => { const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const poor = [];
+  for (const el of document.querySelectorAll('.sd *')) {
+    if (!el.checkVisibility() || ![...el.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || el.matches(':disabled, option')) continue;
+    const style = getComputedStyle(el), back = ground(el), [a, b] = [light(over(numbers(el.ownerSVGElement ? style.fill : style.color), back)), light(back)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${el.className} ${el.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_stand_out(shown, dark):
+    page = shown(StripViewer(strip_data(IMAGE, None, PLANES, note="A note."), layout_mode="pair"), dark=dark)
+    assert page.tab.evaluate(CONTRAST) == []
+
+
+IN_LAB = """
+import time, ipywidgets, numpy as np
+from steel_defects.widgets import StripViewer, strip_data
+rng, heard, nap = np.random.default_rng(0), [], 0
+P = rng.integers(0, 256, (4, 64, 200)).astype(np.uint8)
+def make(n): return strip_data(rng.random((64, 200)), P > 200, P, image_id=f"strip {n}")
+def slow(change):
+    heard.append(change["new"][0])
+    time.sleep(nap)
+v = StripViewer(make(0))
+v.observe(slow, "thresholds")
+v"""
+DRAGGED = """() => { window.seen = []; const v = document.querySelector('.sd-strip').stripView, look = () => { if (!window.seen) return;
+    seen.push([v.decision.thresholds[0], Number(v.layers[0].k.value)]); requestAnimationFrame(look); }; look(); }"""
+
+
+@pytest.mark.thorough
+def test_hand_and_kernel_do_not_fight(lab, chromium):  # noqa: F811
+    "In JupyterLab: no answer of a kernel, quick or slow, moves a dragged slider back; strips may follow each other meanwhile."
+    name = lab.write("hand.ipynb", IN_LAB, "ipywidgets.Tab([ipywidgets.HTML('first'), ipywidgets.VBox([v])])", "x = StripViewer(make(7))\nx")
+    with lab.open(chromium, name) as nb:
+        nb.run_all()
+        nb.tab.wait_for_function(f"{VIEW}?.strip && {VIEW}.pictures")
+        slider, everywhere = nb.tab.get_by_label("threshold of 1 inclusion").first, "[...document.querySelectorAll('.sd-strip')].map(e => e.stripView)"
+        for nap in (0, .08):
+            nb.run(f"nap, heard[:] = {nap}, []")
+            nb.drag_slider(slider, 5)
+            nb.tab.wait_for_timeout(500)
+            nb.tab.evaluate(DRAGGED)
+            nb.drag_slider(slider, 250, steps=90)
+            nb.tab.wait_for_timeout(600)
+            seen = np.array(nb.tab.evaluate("() => { const s = seen; window.seen = null; return s }"))
+            assert (np.diff(seen, axis=0) >= 0).all() and len(set(seen[:, 0])) > 10, f"a kernel that takes {nap} s"
+            assert int(nb.run("print(heard[-1], end='')")) == seen[-1, 0] == seen[-1, 1]
+        nb.run("import threading\ndef go():\n    for i in range(15):\n        v.show(make(i))\n        time.sleep(.05)\nnap = 0\nthreading.Thread(target=go).start()")
+        nb.drag_slider(slider, 40, steps=60)
+        wait_until(lambda: nb.tab.evaluate(f"{VIEW}.strip.id") == "strip 14", "the last strip has come")
+        assert abs(nb.tab.evaluate(f"{VIEW}.decision.thresholds[0]")-40) < 12
+        hidden = nb.tab.evaluate(f"{everywhere}.map(v => v.window.clientWidth > 0)")
+        assert hidden == [True, False, True]
+        nb.tab.locator(".jp-OutputArea-output .lm-TabBar-tab").nth(1).click()
+        wait_until(lambda: nb.tab.evaluate(f"{everywhere}[1].window.clientHeight > 90 && {everywhere}[1].scale() > 1"), "it finds its size when it is shown")
+        assert len(set(nb.tab.evaluate(f"{everywhere}.slice(0, 2).map(v => v.decision.thresholds[0])"))) == 1, "two views of one viewer"
+        assert not nb.faults()
+        for _ in range(2):
+            nb.tab.evaluate("() => { sdPanel.content.activeCellIndex = 2; sdPanel.content.deselectAll(); window.gone = document.querySelectorAll('.sd-strip')[2] }")
+            nb._wait("notebook:run-cell", 30)
+            wait_until(lambda: nb.tab.evaluate("(s => !gone.isConnected && s.length == 3 && Boolean(s[2].stripView.pictures))([...document.querySelectorAll('.sd-strip')])"), "a view that is gone is gone")
+        nb.run("v.thresholds = [1]")
+        assert nb.tab.evaluate(f"{VIEW}.decision.thresholds.length") == 4
+        assert "thresholds has 1 values for 4 classes" in nb.cells()[-1]["errors"][0]

@@ -329,7 +329,8 @@ export class RangeView extends ChartFrame {
     this.tip.hidden = true;
     this.handles = [0, 1].map((i) => this.makeHandle(i));
     this.veils = [0, 1].map(() => chartElement("div", "sd-veil"));
-    this.plot.append(this.canvas, this.svg, ...this.veils, ...this.handles, this.tip);
+    this.over = svgElement("svg", { "aria-hidden": "true" });  // names of ridges, above the veils
+    this.plot.append(this.canvas, this.svg, ...this.veils, this.over, ...this.handles, this.tip);
     this.place.append(this.plot);
     this.root.rangeView = this;
     this.brush();
@@ -473,8 +474,11 @@ export class RangeView extends ChartFrame {
     this.select.value = ridges ? "ridges" : "stacked";
     this.select.hidden = !!this.y || chart.looks.length < 2;
     this.plot.style.height = `${height}px`;
-    this.svg.setAttribute("width", width);
-    this.svg.setAttribute("height", height);
+    for (const svg of [this.svg, this.over]) {
+      svg.setAttribute("width", width);
+      svg.setAttribute("height", height);
+    }
+    this.over.replaceChildren();
     this.scaleX = chartScale(chart.limits[0], chart.limits[1], this.left, this.right, chart.log);
     this.edges = binEdges(chart.limits[0], chart.limits[1], chart.bins, chart.log);
     this.defs = svgElement("defs");
@@ -531,7 +535,7 @@ export class RangeView extends ChartFrame {
       if (!ridges) return;
       const total = this.counts[i].reduce((s, c) => s + c, 0);
       this.svg.append(svgElement("path", { class: "sd-axis", d: `M${this.left},${scales[i].at(0)}H${this.right}` }));
-      this.svg.append(svgElement("text", { class: "sd-over", x: this.left + 10, y: this.top + each * i + 12 },
+      this.over.append(svgElement("text", { class: "sd-over", x: this.left + 10, y: this.top + each * i + 12 },
         `${look.label}: ${writeNumber(total)}`));
     });
   }

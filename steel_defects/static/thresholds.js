@@ -43,15 +43,20 @@ export function plateauOf(curve, within = 0.01) {
   return run;
 }
 
-// Which images a decision rejects, one class perhaps left out.
-export function rejectedBy(s, d, except = -1) {
+// In how many classes each image has a region that is found.
+export function firingIn(s, d) {
   const out = new Uint8Array(s.N);
   for (let c = 0; c < s.C; c++) {
-    if (c === except) continue;
     const row = scoresOf(s, c, d), k = d.thresholds[c];
-    for (let i = 0; i < s.N; i++) if (row[i] >= k) out[i] = 1;
+    for (let i = 0; i < s.N; i++) out[i] += row[i] >= k ? 1 : 0;
   }
-  if (d.gate > 0) for (let i = 0; i < s.N; i++) if (s.peaks[i] < d.gate) out[i] = 0;
+  return out;
+}
+
+// Which images a decision rejects.
+export function rejectedBy(s, d, firing = firingIn(s, d)) {
+  const out = new Uint8Array(s.N);
+  for (let i = 0; i < s.N; i++) out[i] = firing[i] && s.peaks[i] >= d.gate ? 1 : 0;
   return out;
 }
 
@@ -108,12 +113,12 @@ export function screenImages(s, rejected) {
 }
 
 // Escapes and overkill, in images, while the threshold of one class moves over 0..255.
-export function tradeOff(s, d, c) {
-  const others = rejectedBy(s, d, c), row = scoresOf(s, c, d);
+export function tradeOff(s, d, c, firing = firingIn(s, d)) {
+  const row = scoresOf(s, c, d), mine = d.thresholds[c], { peaks, defective } = s;
   const last = [new Int32Array(256), new Int32Array(256)], out = [new Int32Array(256), new Int32Array(256)];   // good, defective: how many are rejected up to k
   for (let i = 0; i < s.N; i++) {
-    const k = others[i] ? 255 : row[i];
-    if (k >= 0 && s.peaks[i] >= d.gate) last[s.defective[i]][k]++;
+    const k = firing[i] > (row[i] >= mine ? 1 : 0) ? 255 : row[i];   // another class fires too: rejected at any k
+    if (k >= 0 && peaks[i] >= d.gate) last[defective[i]][k]++;
   }
   for (const side of [0, 1]) for (let k = 255, n = 0; k >= 0; k--) out[side][k] = n += last[side][k];
   return { escapes: out[1].map((n) => s.sides[0].n - n), overkill: out[0] };
@@ -134,13 +139,15 @@ export function imageDice(s, d) {
   return sum.map((v) => v / s.C);
 }
 
-// Places of the images of a list, the worst Dice first.
-export function listImages(s, rejected, scores, which) {
+// Places of the images of a list, in the order of the set.
+export function listImages(s, rejected, which) {
   const wanted = { escapes: (i) => s.defective[i] && !rejected[i], overkill: (i) => !s.defective[i] && rejected[i], defective: (i) => s.defective[i], all: () => true }[which];
   const out = [];
   for (let i = 0; i < s.N; i++) if (wanted(i)) out.push(i);
-  return out.sort((a, b) => scores[a] - scores[b] || a - b);
+  return out;
 }
+
+export const worstFirst = (places, scores) => places.sort((a, b) => scores[a] - scores[b] || a - b);
 
 // The nearest minimum area that was tried, on the way from where it was to where it should go.
 export function nearestArea(areas, wanted, from) {
@@ -224,7 +231,7 @@ class ClassCard {
     this.slider.oninput = () => act(c, { k: Number(this.slider.value) });
     this.select = tsPart("select", { label: `minimum area of ${name} in pixels` }, ...s.areas.map((a) => tsPart("option", { value: a, textContent: a ? `${a} px` : "none" })));
     this.select.onchange = () => act(c, { area: Number(this.select.value) });
-    this.kText = tsPart("output");
+    this.kText = tsPart("span", { cls: "sd-ts-k" });
     this.words = tsPart("div", { cls: "sd-ts-words" });
     const head = tsPart("div", { cls: "sd-ts-name" }, tsSwatch(about), name), never = s.borne[c] ? "" : "No image of this set bears this class: Dice is 1 where nothing is found, so only false alarms count.";
     this.root = tsPart("section", { cls: "sd-ts-card", label: name }, head, this.chart, tsPart("div", { cls: "sd-ts-row" }, this.slider, this.kText),
@@ -243,6 +250,8 @@ class ClassCard {
   }
 
   draw(k, area) {
+    if (k === this.shown?.[0] && area === this.shown[1]) return;
+    this.shown = [k, area];
     const { s, c } = this, form = TS_FORM, a = areaPlace(s, area), curve = curveOf(s, s.dice, c, a), low = curveOf(s, s.low, c, a), high = curveOf(s, s.high, c, a);
     if (a !== this.area) {
       this.area = a;
@@ -260,7 +269,7 @@ class ClassCard {
     this.rule.setAttribute("x1", x);
     this.rule.setAttribute("x2", x);
     this.mark.setAttribute("transform", `translate(${x.toFixed(1)},${tsY(form, curve[k]).toFixed(1)})`);
-    this.slider.value = k;
+    if (Number(this.slider.value) !== k) this.slider.value = k;
     this.slider.setAttribute("aria-valuetext", `k ${k}, Dice ${curve[k].toFixed(3)}`);
     tsSay(this.kText, `k ${k} · p ≥ ${(k / 255).toFixed(3)}`);
     const where = k < first ? "below the plateau" : k > last ? "above the plateau" : "on the plateau";
@@ -272,33 +281,60 @@ class ClassCard {
 // Escapes against overkill, one curve for each class whose threshold moves.
 class TradePicture {
   constructor(s, classes, onScale) {
-    Object.assign(this, { s, classes });
-    this.svg = tsSvg("svg", { viewBox: `0 0 ${TS_TRADE.width} ${TS_TRADE.height}`, role: "img", class: "sd-ts-trade" });
+    Object.assign(this, { s, classes, full: 0, active: -1, drawn: [] });
+    this.axes = tsSvg("g");
+    this.curves = classes.map((about) => {
+      const dash = { "stroke-dasharray": TS_DASHES[about.pattern] ?? "none" };
+      return [tsSvg("path", { class: "sd-ts-edge", ...dash }), tsSvg("path", { class: "sd-ts-line", stroke: `rgb(${about.color.join(",")})`, ...dash })];
+    });
+    this.order = tsSvg("g", {}, ...this.curves.flat());
+    this.cross = tsSvg("path", { class: "sd-ts-cross" });
+    this.mark = tsSvg("path", { class: "sd-ts-mark", d: TS_MARK, fill: "var(--sd-bg)" });
+    this.svg = tsSvg("svg", { viewBox: `0 0 ${TS_TRADE.width} ${TS_TRADE.height}`, role: "img", class: "sd-ts-trade" }, this.axes, this.order, this.cross, this.mark);
     this.box = tsPart("input", { type: "checkbox" });
     this.box.onchange = onScale;
     this.root = tsPart("div", {}, this.svg, tsPart("label", {}, this.box, "zoom to 25 %"));
   }
 
-  draw(d, active, { escapes, overkill }) {
-    const form = TS_TRADE, full = this.box.checked ? 0.25 : 1, ticks = [0, 0.25, 0.5, 0.75, 1].map((v) => [v, `${Math.round(10000 * v * full) / 100}`]);
-    const axes = tsAxes(form, { x: ticks, y: ticks, xName: "overkill: % of the good images", yName: "escapes: % of the defective" });
-    const clip = (v) => Math.min(v / full, 1.02), order = this.classes.map((_, c) => c).sort((a, b) => (a === active) - (b === active));
-    const curves = order.flatMap((c) => {
-      const t = tradeOff(this.s, d, c), about = this.classes[c], xs = [], ys = [];
-      for (let k = 0; k < 256; k++) {   // steps: along one axis, then along the other
-        const x = clip(t.overkill[k] / overkill.of), y = clip(t.escapes[k] / escapes.of);
-        if (k && x === xs.at(-1) && y === ys.at(-1)) continue;
-        if (k) { xs.push(xs.at(-1)); ys.push(y); }
-        xs.push(x); ys.push(y);
-      }
-      const look = { d: tsPath(form, xs, ys), "stroke-dasharray": TS_DASHES[about.pattern] ?? "none" }, on = c === active ? " sd-ts-on" : "";
-      return [tsSvg("path", { class: `sd-ts-edge${on}`, ...look }), tsSvg("path", { class: `sd-ts-line${on}`, stroke: `rgb(${about.color.join(",")})`, ...look })];
+  // Axes and the order of the curves, the active one on top; they change seldom.
+  arrange(full, active) {
+    if (full !== this.full) {
+      const ticks = [0, 0.25, 0.5, 0.75, 1].map((v) => [v, `${Math.round(10000 * v * full) / 100}`]);
+      this.axes.replaceChildren(tsAxes(TS_TRADE, { x: ticks, y: ticks, xName: "overkill: % of the good images", yName: "escapes: % of the defective" }));
+      this.drawn = [];
+    }
+    if (active !== this.active) {
+      this.curves.forEach((pair, c) => pair.forEach((path) => path.classList.toggle("sd-ts-on", c === active)));
+      this.order.append(...this.curves[active]);
+    }
+    Object.assign(this, { full, active });
+  }
+
+  // The path of one class: steps, along one axis, then along the other.
+  path({ escapes, overkill }, good, bad) {
+    const form = TS_TRADE, clip = (v) => Math.min(v / this.full, 1.02), parts = [];
+    for (let k = 0, x0 = -1, y0 = -1; k < 256; k++) {
+      const x = tsTenth(tsX(form, clip(overkill[k] / good))), y = tsTenth(tsY(form, clip(escapes[k] / bad)));
+      if (x === x0 && y === y0) continue;
+      parts.push(parts.length ? `V${y}H${x}` : `M${x},${y}`);
+      x0 = x; y0 = y;
+    }
+    return parts.join("");
+  }
+
+  draw(d, active, { escapes, overkill }, firing) {
+    const form = TS_TRADE, full = this.box.checked ? 0.25 : 1;
+    this.arrange(full, active);
+    this.curves.forEach((pair, c) => {
+      const path = this.path(tradeOff(this.s, d, c, firing), overkill.of, escapes.of);
+      if (path !== this.drawn[c]) for (const el of pair) el.setAttribute("d", path);
+      this.drawn[c] = path;
     });
     const [x, y] = [overkill.rate, escapes.rate].map((v) => Math.min(v / full, 1)), [px, py] = [tsX(form, x), tsY(form, y)];
     const ends = ({ low, high }, place) => [low, high].map((v) => place(form, Math.min(v / full, 1)));
     const [xa, xb] = ends(overkill, tsX), [ya, yb] = ends(escapes, tsY);
-    const cross = tsSvg("path", { class: "sd-ts-cross", d: `M${xa},${py}H${xb}M${px},${ya}V${yb}` });
-    this.svg.replaceChildren(axes, ...curves, cross, tsSvg("path", { class: "sd-ts-mark", d: TS_MARK, transform: `translate(${px},${py})`, fill: "var(--sd-bg)" }));
+    this.cross.setAttribute("d", `M${xa},${py}H${xb}M${px},${ya}V${yb}`);
+    this.mark.setAttribute("transform", `translate(${px},${py})`);
     const said = `Escapes ${tsPercent(escapes.rate)} against overkill ${tsPercent(overkill.rate)}; the curves show where moving one threshold leads, the thick one that of ${this.classes[active].label}.`;
     this.svg.setAttribute("aria-label", said);
   }
@@ -419,19 +455,17 @@ export class ThresholdView {
 
   request() { this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
 
-  screening() { return screenImages(this.s, rejectedBy(this.s, this.decision)); }
-
   draw() {
     const d = this.decision;
     this.cards.forEach((card, c) => card.draw(d.thresholds[c], d.min_areas[c]));
-    const seen = this.screening();
+    const firing = firingIn(this.s, d), seen = screenImages(this.s, rejectedBy(this.s, d, firing));
     for (const [name, kind, did] of [["escapes", "defective", "pass"], ["overkill", "good", "are rejected"]]) {
       const { images, of, rate, low, high } = seen[name], [count, rest] = this.numbers[name].children;
       tsSay(count, of ? `${name}: ${images.toLocaleString("en")} of ${of.toLocaleString("en")}` : name);
       tsSay(rest, of ? ` ${kind} images ${did}, ${tsPercent(rate)} [${tsPercent(low)}, ${tsPercent(high)}]` : `: no image of this set is ${kind}, so there is nothing to count.`);
     }
     tsSay(this.note, d.gate ? `A gate of ${d.gate} is set below: it acts on escapes, overkill and the list, while the Dice curves are drawn without it.` : "");
-    this.trade?.draw(d, this.active, seen);
+    this.trade?.draw(d, this.active, seen, firing);
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.rest(), 120);
   }
@@ -446,13 +480,13 @@ export class ThresholdView {
 
   list() {
     const s = this.s, rejected = rejectedBy(s, this.decision), scores = imageDice(s, this.decision), held = Object.keys(this.strips).length;
-    const lists = Object.fromEntries(Object.keys(TS_LISTS).map((which) => [which, listImages(s, rejected, scores, which)]));
+    const lists = Object.fromEntries(Object.keys(TS_LISTS).map((which) => [which, listImages(s, rejected, which)]));
     if (!this.canAsk && held && held < s.N) lists.here = lists.all.filter((i) => s.ids[i] in this.strips);
     const options = Object.entries(lists).map(([value, places]) => tsPart("option", { value, textContent: `${TS_LISTS[value] ?? "in this page"} (${places.length.toLocaleString("en")})` }));
     const kept = this.which.value || ["here", "escapes", "overkill", "all"].find((which) => lists[which]?.length);
     if (document.activeElement !== this.which || this.which.options.length !== options.length) this.which.replaceChildren(...options);
     this.which.value = kept;
-    const places = lists[kept] ?? lists.all, outcome = (i) => (s.defective[i] ? (rejected[i] ? "defective, rejected" : "escape") : rejected[i] ? "overkill" : "good, passed");
+    const places = worstFirst(lists[kept] ?? lists.all, scores), outcome = (i) => (s.defective[i] ? (rejected[i] ? "defective, rejected" : "escape") : rejected[i] ? "overkill" : "good, passed");
     this.images.draw(places.slice(0, TS_ROWS).map((i) => ({ id: s.ids[i], outcome: outcome(i), dice: scores[i], open: this.canOpen(s.ids[i]) })), this.chosen);
     const parts = [places.length > TS_ROWS && `The first ${TS_ROWS} of ${places.length.toLocaleString("en")}.`, !places.length && "No image under this decision.",
       !this.canAsk && (held ? held < s.N && `${held} of ${tsCount(s.N, "strip")} can be opened here: the others open where the notebook runs.` : "No strip can be opened: give the catalog and its probabilities.")];

@@ -1,14 +1,9 @@
+import { Teller } from "./tell.js";
 import { ThresholdView } from "./thresholds.js";
 
 export default {
   async render({ model, el }) {
-    const decided = ["thresholds", "min_areas", "gate"], decision = () => Object.fromEntries(decided.map((name) => [name, model.get(name)]));
-    let due = 0, last = 0;
-    const save = () => { due = 0; last = performance.now(); model.save_changes(); };
-    const tell = (values) => {   // to Python at most ten times a second, and the last value always
-      for (const [name, value] of Object.entries(values)) model.set(name, value);
-      due ||= setTimeout(save, Math.max(0, last + 100 - performance.now()));
-    };
+    const decided = ["thresholds", "min_areas", "gate"], teller = new Teller(model), tell = (values) => teller.tell(values), decision = () => teller.read(decided);
     const view = new ThresholdView(el, {
       onDecision: tell, onChosen: (id) => tell({ chosen: id }), onWant: (id) => model.send({ kind: "strip", id }),
       canAsk: model.saved !== true && model.get("can_ask"),
@@ -19,18 +14,20 @@ export default {
       content.packed.forEach((name, n) => { strip[name] = buffers[n]; });
       view.arrived(content.id, strip);
     };
+    const opened = () => { const id = teller.get("chosen"); if (id && id !== view.chosen) view.open(id); };
     const moved = () => view.setDecision(decision());
     const data = () => view.setData({ sweep: model.get("sweep"), classes: model.get("classes"), start: model.get("start"), decision: decision(), note: model.get("note"), strips: model.get("strips") });
     for (const name of decided) model.on(`change:${name}`, moved);
+    model.on("change:chosen", opened);
     model.on("change:sweep", data);
     model.on("msg:custom", message);
     await data();
     const first = model.get("chosen");
     if (first in model.get("strips")) view.open(first);
     return () => {
-      clearTimeout(due);
-      if (due) save();
+      teller.flush();
       for (const name of decided) model.off(`change:${name}`, moved);
+      model.off("change:chosen", opened);
       model.off("change:sweep", data);
       model.off("msg:custom", message);
       view.destroy();

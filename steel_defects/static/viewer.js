@@ -100,27 +100,34 @@ export class StripView {
   buildGate() {
     this.gateBox = stripPart("input", { type: "range", min: 0, max: 255, step: 1, label: "gate: an image whose highest probability is lower stays empty" });
     this.gateBox.oninput = () => this.decide({ gate: Number(this.gateBox.value) });
-    this.gateText = stripPart("output");
+    this.gateText = stripPart("span", { cls: "sd-gate-text" });
     this.gateRow = stripPart("label", { cls: "sd-gate", title: "An image whose highest stored probability is lower stays empty." }, "gate of the image", this.gateBox, this.gateText);
     return this.gateRow;
   }
 
+  buildClasses(classes) {
+    this.rowsOf = JSON.stringify(classes);
+    this.rows = classes.map(() => ({}));
+    this.classes.replaceChildren(...this.rows.map((row, c) => this.buildClass(row, classes[c], c)));
+    this.rows.forEach((row, c) => Object.assign(this.layers[c], row));
+  }
+
   // The row of one class: switch, sliders, scores.
-  buildClass(layer, c) {
-    const part = stripPart, name = layer.about.label;
+  buildClass(layer, about, c) {
+    const part = stripPart, name = about.label;
     layer.box = part("input", { type: "checkbox", checked: true, label: `show ${name}` });
     layer.box.onchange = () => this.choose({ shown: this.layers.map((l) => l.box.checked) });
     layer.swatch = part("canvas", { cls: "sd-swatch", width: 48, height: 24 });
     layer.swatch.setAttribute("aria-hidden", "true");
     layer.k = part("input", { type: "range", min: 0, max: 255, step: 1, label: `threshold of ${name}` });
     layer.k.oninput = () => this.decideClass("thresholds", c, Number(layer.k.value));
-    layer.kText = part("output", { cls: "sd-k" });
+    layer.kText = part("span", { cls: "sd-k" });
     layer.area = part("input", { type: "range", min: 0, max: AREA_STEPS.length - 1, step: 1, label: `minimum area of ${name}, in steps` });
     layer.area.oninput = () => this.decideClass("min_areas", c, AREA_STEPS[Number(layer.area.value)]);
     layer.areaText = part("input", { type: "number", min: 0, step: 1, label: `minimum area of ${name} in pixels` });
     layer.areaText.onchange = () => this.decideClass("min_areas", c, Math.max(0, Math.round(Number(layer.areaText.value) || 0)));
     layer.score = part("div", { cls: "sd-score" });
-    return part("div", { cls: "sd-class" }, part("label", { cls: "sd-name", title: layer.about.words }, layer.box, layer.swatch, name),
+    return part("div", { cls: "sd-class" }, part("label", { cls: "sd-name", title: about.words }, layer.box, layer.swatch, name),
       part("div", { cls: "sd-slider" }, part("span", { textContent: "threshold" }), layer.k, layer.kText),
       part("div", { cls: "sd-slider" }, part("span", { textContent: "min. area" }), layer.area, layer.areaText, "px"), layer.score);
   }
@@ -129,13 +136,14 @@ export class StripView {
 
   async setStrip(strip) {
     const visit = ++this.visit;
-    let planes = null, image, note = "";
+    let planes = null, image, masks, note = "";
     if (!strip || !strip.image) { this.clear("There is no strip to show yet."); return; }
     const { height, width, classes } = strip, size = height * width;
     try {
       image = await inflate(asBytes(strip.image));
       if (image.length !== size) throw new Error(`the image has ${image.length} pixels, not ${size}`);
       if (strip.probabilities) planes = await inflate(asBytes(strip.probabilities));
+      masks = classes.map((_, c) => ["truth", "found"].map((side) => strip[side] && decodeRuns(strip[side][c], height, width)));
       if (planes && planes.length !== size * classes.length) { note = "The probabilities do not fit the strip and are left out."; planes = null; }
     } catch (e) {
       if (visit === this.visit) this.clear(`This strip cannot be shown (${e.message}): make it again with strip_data.`);
@@ -146,11 +154,12 @@ export class StripView {
     Object.assign(this, { strip, grey: image, base: packGrey(image), note, hasScale: Boolean(planes), hasTruth: Boolean(strip.truth), hasFound: Boolean(planes || strip.found), point: null });
     this.highest = planes ? planes.reduce((a, b) => (a > b ? a : b), 0) : 0;
     this.textures = new Map();
-    this.layers = classes.map((about, c) => this.makeLayer(about, c, planes));
+    const rows = JSON.stringify(classes) === this.rowsOf ? this.rows : null;   // sliders stay while a hand may hold them
+    this.layers = classes.map((about, c) => Object.assign(this.makeLayer(about, c, planes, masks[c]), rows?.[c]));
     this.pictures = [0, 1].map(() => new Uint32Array(size));
     this.shownAs = this.pictures.map((p) => new ImageData(new Uint8ClampedArray(p.buffer), width, height));
     for (const canvas of this.canvases) Object.assign(canvas, { width, height });
-    this.classes.replaceChildren(...this.layers.map((layer, c) => this.buildClass(layer, c)));
+    if (!rows) this.buildClasses(classes);
     if (resized) this.zoom = { scale: 0, x: 0, y: 0 };
     this.everything();
     this.tables();
@@ -162,16 +171,16 @@ export class StripView {
     this.tell();
   }
 
-  makeLayer(about, c, planes) {
-    const { height, width, truth, found } = this.strip, size = height * width;
+  makeLayer(about, c, planes, [truth, found]) {
+    const { height, width } = this.strip, size = height * width;
     const side = (mask) => ({ mask, runs: emptyRuns(), rim: new Uint8Array(size) });
-    const layer = { about, plane: planes && planes.subarray(c * size, (c + 1) * size), found: side(new Uint8Array(size)), truth: side(truth ? decodeRuns(truth[c], height, width) : new Uint8Array(size)) };
+    const layer = { about, plane: planes && planes.subarray(c * size, (c + 1) * size), found: side(new Uint8Array(size)), truth: side(truth || new Uint8Array(size)) };
     regionsAbove(layer.truth.mask, height, width, 1, 0, layer.truth.runs);
     fillRim(layer.truth.runs, layer.truth.mask, layer.truth.rim);
     layer.labelled = layer.truth.mask.reduce((a, b) => a + b, 0);
     if (!planes && found) {
-      layer.given = decodeRuns(found[c], height, width);
-      layer.plane = layer.given;
+      layer.given = found;
+      layer.plane = found;
     }
     return layer;
   }
@@ -183,7 +192,7 @@ export class StripView {
   }
 
   clear(sentence) {
-    Object.assign(this, { strip: null, layers: [], note: sentence, dirty: new Set() });
+    Object.assign(this, { strip: null, layers: [], note: sentence, dirty: new Set(), rowsOf: "" });
     this.classes.replaceChildren();
     this.legend.replaceChildren();
     setText(this.readout, "");
@@ -353,12 +362,16 @@ export class StripView {
     this.root.classList.toggle("sd-fixed", !this.hasScale);
     this.gateRow.hidden = !this.strip || !this.hasScale;
     this.gateBox.value = decision.gate;
+    this.gateBox.setAttribute("aria-valuetext", decision.gate ? `k ${decision.gate}` : "open");
+    this.opacityBox.setAttribute("aria-valuetext", `${Math.round(100 * state.opacity)} %`);
     setText(this.gateText, decision.gate ? `${decision.gate}${this.strip && this.highest < decision.gate ? `: shut, the highest is ${this.highest}` : ""}` : "0: open");
     this.layers.forEach((layer, c) => {
       const k = decision.thresholds[c] ?? 128, area = decision.min_areas[c] ?? 0;
       layer.box.checked = this.isShown(c);
       if (Number(layer.k.value) !== k) layer.k.value = k;
       setText(layer.kText, `${k} (p ${(k / 255).toFixed(3)})`);
+      layer.k.setAttribute("aria-valuetext", `k ${k}, p ${(k / 255).toFixed(3)}`);
+      layer.area.setAttribute("aria-valuetext", `${area} px`);
       if (Number(layer.area.value) !== areaPosition(area)) layer.area.value = areaPosition(area);
       if (Number(layer.areaText.value) !== area || layer.areaText.value === "") layer.areaText.value = area;
     });
@@ -444,6 +457,7 @@ export class StripView {
     this.frames[1].style.clipPath = mode === "swipe" ? `inset(0 0 0 ${this.border * 100}%)` : "";
     this.handle.style.left = `${this.border * 100}%`;
     this.handle.setAttribute("aria-valuenow", Math.round(this.border * 100));
+    this.handle.setAttribute("aria-valuetext", `${Math.round(this.border * 100)} % from the left`);
     this.handle.setAttribute("aria-valuemin", 0);
     this.handle.setAttribute("aria-valuemax", 100);
     for (const canvas of this.canvases) {
@@ -551,6 +565,8 @@ export class StripView {
 
   key(e) {
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key], names = Object.keys(STRIP_VIEWS);
+    const end = { Home: 0, End: 1 }[e.key];
+    if (end !== undefined && e.target === this.handle) return this.moveBorder(end), true;
     if (arrow && e.target === this.handle) return this.moveBorder(this.border + 0.02 * (arrow[0] || -arrow[1])), true;
     if (arrow && e.shiftKey) {
       const step = e.altKey ? 10 : 1, { height, width } = this.strip, { row, column } = this.point ?? { row: height >> 1, column: width >> 1 };
