@@ -105,12 +105,12 @@ _PLACE = '''<div id="{id}"><p>This picture needs JavaScript.</p></div>
 revive(widget, "{id}");
 </script>'''
 
-# %% ../nbs/42_live.ipynb #2d62c179
+# %% ../nbs/42_live.ipynb #784ca748
 class LiveWidget(_Shown, anywidget.AnyWidget):
     "A widget whose browser half also works in a saved page."
     def state(self)->dict: # Names and values
         "Give what the browser half needs to draw: its own synced values."
-        return {k: v for k, v in self.get_state(self._own()).items()}
+        return self.get_state(self._own())
 
     def _own(self)->list[str]:
         return [k for k in self.keys if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")]
