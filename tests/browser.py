@@ -84,7 +84,7 @@ class Page:
         self.context.on("request", lambda r: self.requests.append(r.url))
         self.tab.on("websocket", lambda s: self.requests.append(s.url))
         self.tab.on("console", lambda m: self.errors.append(f"{m.text} ({m.location.get('url', '')})") if m.type == "error" else None)
-        self.tab.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.tab.on("pageerror", lambda e: self.errors.append(e.stack or str(e)))
 
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
@@ -220,6 +220,10 @@ class Notebook(Page):
                 await panel.sessionContext.session.kernel.info;
                 await panel.revealed;
             }""", [str(path), "JupyterLab Dark" if dark else "JupyterLab Light"])
+            self.tab.wait_for_function("!document.querySelector('#jupyterlab-splash')", timeout=1e3*timeout)
+            # while it opens, before any cell is run, JupyterLab 4.6 may take its splash away twice, 200 ms apart, and complain of that
+            self.tab.wait_for_timeout(300)
+            self.errors = [e for e in self.errors if "'removeChild'" not in e or "/static/lab/jlab_core." not in e]
         except BaseException:
             self.context.close()
             raise
