@@ -241,7 +241,7 @@ def explore(lab, chromium, request):
 def test_explorers_show(explore, name, dark):
     "Each explorer has its view, in light and dark."
     nb = explore(name, dark=dark)
-    assert nb.cells()[-1]["views"] == [""]
+    assert set(nb.cells()[-1]["views"]) == {""} # a progress bar may stand above it
     nb.tab.wait_for_timeout(1000)
     seen(nb, f"{name}-{'dark' if dark else 'light'}")
     assert not nb.faults()
