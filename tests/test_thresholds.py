@@ -346,10 +346,11 @@ def test_words_stand_out_and_are_not_chatty(chromium, explorer, tmp_path, dark):
         assert page.tab.evaluate(CONTRAST) == []
         assert page.tab.locator("output").count() == 0
         curves = page.tab.locator(".sd-ts-trade path.sd-ts-line")
-        before = [curves.nth(c).get_attribute("stroke") for c in range(3)]
+        strokes = lambda: curves.evaluate_all("cs => cs.map((c) => c.getAttribute('stroke')).sort()") # all at one moment
+        before = strokes()
         page.tab.get_by_label("threshold of 2 thin crack").first.press("ArrowRight")
         wait_until(lambda: curves.nth(2).get_attribute("class").endswith("sd-ts-on"), "the curve of the class that moves lies on top")
-        assert sorted(before) == sorted(curves.nth(c).get_attribute("stroke") for c in range(3)) and page.tab.locator(".sd-ts-trade path.sd-ts-on").count() == 2
+        assert wait_until(lambda: strokes() == before, "all curves are there again") and page.tab.locator(".sd-ts-trade path.sd-ts-on").count() == 2
 
 
 @pytest.mark.parametrize("dark", [False, True])
