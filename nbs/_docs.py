@@ -17,7 +17,6 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
-from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -32,15 +31,13 @@ from sphinx.util.docutils import SphinxRole
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _boxes import DEFINITIONS, LIBRARY, assigned, exported, flags, named, plain, shown_methods  # noqa: E402
-from _refresh import ROOT, SHELL_ONLY, WIDGET_VIEW, exporting, notebooks  # noqa: E402
+from _refresh import ROOT, SHELL_ONLY, exporting, notebooks, without_widget_view  # noqa: E402
 
 FLOORS = {"Arrays": range(30), "Tensors": range(30, 40), "Views": range(40, 100)}
 EXTRA = {"data/README.md": "data", "nbs/benchmarks/README.md": "benchmarks/index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
 FOLDERS = {"nbs": "library", LIBRARY: "library", "nbs/tutorials": "tutorials/index", "nbs/benchmarks": "benchmarks/index", "data": "data"}
 SHOW_SAVED = "from steel_defects.live import show_saved\nshow_saved()"
 ALIVE = 'revive(widget, "'  # in what a living widget writes into a page
-# what stands below the picture of a widget, and what is put there where the page does not keep the widget alive
-TOLD = "live in JupyterLab and in the HTML pages.", "live in JupyterLab: run this cell there."
 FAULTS = []  # sentences about what is wrong in the notebooks, found before Sphinx looks
 
 
@@ -99,17 +96,8 @@ def relinked(text, source, pages):
 
 
 def outputs_of(cell):
-    "Saved outputs without the widgets that are gone with their kernel; a picture in the place of one says where it comes alive."
-    kept = []
-    for out in cell.outputs:
-        data = out.get("data", {})
-        if WIDGET_VIEW in data or TOLD[0] in data.get("text/html", ""):
-            out = deepcopy(out)
-            out["data"].pop(WIDGET_VIEW, None)
-            if set(out["data"]) <= {"text/plain"}: continue
-            if "text/html" in out["data"]: out["data"]["text/html"] = out["data"]["text/html"].replace(*TOLD)
-        kept.append(out)
-    return kept
+    "Saved outputs without the widgets that are gone with their kernel; a picture in the place of one stays."
+    return [out for o in cell.outputs if (out := without_widget_view(o)) is not None]
 
 
 def told_by(outputs):

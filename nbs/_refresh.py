@@ -105,7 +105,7 @@ def without_widget_view(out):
     "An output without its live widget: with the picture that stands in for it, or None where there is none."
     if WIDGET_VIEW not in out.get("data", {}): return out
     data = {kind: value for kind, value in out["data"].items() if kind != WIDGET_VIEW}
-    return out | {"data": data} if set(data) - {"text/plain"} else None
+    return type(out)(out | {"data": data}) if set(data) - {"text/plain"} else None
 
 
 def without_widget_views(text):

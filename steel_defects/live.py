@@ -53,7 +53,7 @@ def still_html(picture:bytes, # PNG or JPEG
     return (f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(words)}" '
             f'src="data:image/{kind};base64,{base64.b64encode(picture).decode()}">{line}</figure>')
 
-# %% ../nbs/42_live.ipynb #a096fa4f
+# %% ../nbs/42_live.ipynb #8f8792f0
 class _Shown:
     "What widgets and explorers have in common: how they are shown and kept."
     live = True       # Whether a saved page keeps it working
@@ -65,9 +65,8 @@ class _Shown:
         return None
 
     def _in_place(self)->str:
-        where = "Alive in JupyterLab"+(" and in the HTML pages." if self.live else ": run this cell there.")
         picture = self.still()
-        return still_html(picture, self.words, where) if picture else f"<p>{escape(self.words)}: {escape(where[0].lower()+where[1:])}</p>"
+        return still_html(picture, self.words, "Alive in JupyterLab: run this cell there.") if picture else f"<p>{escape(self.words)}: alive in JupyterLab, run this cell there.</p>"
 
     def _repr_mimebundle_(self, **kwargs):
         if _Shown._saved: return {"text/plain": type(self).__name__, "text/html": self.fragment() if self.live else self._in_place()}
