@@ -2,7 +2,7 @@
 // A plane is a Uint8Array of height*width, row by row; a mask is a plane of 0 and 1. A picture is a Uint32Array, one opaque pixel each.
 // Every result equals the Python library's own (decide, overlay_masks, compare_masks, dice, iou), bit by bit: tests/test_viewer.py.
 
-// Unpack zlib bytes.
+// Unpack zlib bytes, a DataView or an array of them.
 export async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());

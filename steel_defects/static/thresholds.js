@@ -4,11 +4,9 @@ import { StripView } from "./viewer.js";
 
 // ---- Numbers. Pure, in a browser and in node alike; equal to the Python module `sweep`: tests/test_thresholds.py.
 
-const sweepBytes = (value) => (value instanceof DataView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : value);
-
 // Unpack what Python's `sweep_data` packed.
 export async function readSweep(data) {
-  const read = async (name, Kind) => new Kind((await inflate(sweepBytes(data[name]))).slice().buffer);
+  const read = async (name, Kind) => new Kind((await inflate(data[name])).slice().buffer);
   const { ids, areas, classes: C, factors, best } = data, N = ids.length;
   const s = { ids, areas, C, N, best, dice: await read("dice", Float32Array), low: await read("low", Float32Array), high: await read("high", Float32Array),
               scores: await read("scores", Int16Array), peaks: await read("peaks", Uint8Array), defective: await read("defective", Uint8Array),

@@ -7,7 +7,6 @@ const AREA_STEPS = [0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 
 const STRIP_HELP = "Drag or arrow keys: move. + and − or Ctrl and wheel or two fingers: zoom. 0: whole strip. 9: pixel by pixel. 1 to 4: original, truth, prediction, "
   + "found/missed/false. L: layout. S: second view. Shift and arrow keys: move the reading point (with Alt 10 pixels). [ and ]: move the border. Rows and columns count from 0.";
 
-const asBytes = (value) => (value instanceof DataView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : value);
 const clampTo = (value, low, high) => Math.min(Math.max(value, low), high);
 const areaPosition = (area) => { const at = AREA_STEPS.findIndex((step) => step >= area); return at < 0 ? AREA_STEPS.length - 1 : at; };
 const inWords = (number) => number.toLocaleString("en");
@@ -140,9 +139,9 @@ export class StripView {
     if (!strip || !strip.image) { this.clear("There is no strip to show yet."); return; }
     const { height, width, classes } = strip, size = height * width;
     try {
-      image = await inflate(asBytes(strip.image));
+      image = await inflate(strip.image);
       if (image.length !== size) throw new Error(`the image has ${image.length} pixels, not ${size}`);
-      if (strip.probabilities) planes = await inflate(asBytes(strip.probabilities));
+      if (strip.probabilities) planes = await inflate(strip.probabilities);
       masks = classes.map((_, c) => ["truth", "found"].map((side) => strip[side] && decodeRuns(strip[side][c], height, width)));
       if (planes && planes.length !== size * classes.length) { note = "The probabilities do not fit the strip and are left out."; planes = null; }
     } catch (e) {
