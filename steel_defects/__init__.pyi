@@ -154,6 +154,11 @@ from .sweep import (
     sweep_screening as sweep_screening, sweep_trade as sweep_trade, threshold_sweep as threshold_sweep,
     trials_factor as trials_factor,
 )
+from . import mix as mix
+from .mix import (
+    clean_parts as clean_parts, clean_windows as clean_windows, join_catalogs as join_catalogs,
+    read_clean as read_clean,
+)
 from . import dataset as dataset
 from .dataset import (
     Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
@@ -165,6 +170,12 @@ from . import unet as unet
 from .unet import (
     DoubleConv as DoubleConv, UNet as UNet, Up as Up, conv_norm as conv_norm, initialise as initialise,
     level_names as level_names, pad_to_multiple as pad_to_multiple, walk as walk,
+)
+from . import lite_unet as lite_unet
+from .lite_unet import (
+    InvertedResidual as InvertedResidual, LightUp as LightUp, LiteUNet as LiteUNet, STAGES as STAGES,
+    depthwise as depthwise, imagenet_weights as imagenet_weights, stage as stage,
+    start_from_imagenet as start_from_imagenet,
 )
 from . import losses as losses
 from .losses import (
@@ -180,11 +191,13 @@ from .train import (
 )
 from . import predict as predict
 from .predict import (
-    Model as Model, PREDICTION as PREDICTION, forward as forward, gathered as gathered, load_model as load_model,
-    model_config as model_config, model_digest as model_digest, predict_folder as predict_folder,
-    predict_image as predict_image, probabilities as probabilities, read_probabilities as read_probabilities,
-    rows_of as rows_of, save_model as save_model, tile_starts as tile_starts, tile_weight as tile_weight,
-    validation_pairs as validation_pairs, write_probabilities as write_probabilities,
+    Model as Model, NETWORKS as NETWORKS, PREDICTION as PREDICTION, WEIGHTS as WEIGHTS, forward as forward,
+    gathered as gathered, load_model as load_model, model_config as model_config, model_digest as model_digest,
+    model_folder as model_folder, predict_folder as predict_folder, predict_image as predict_image,
+    probabilities as probabilities, read_probabilities as read_probabilities, rows_of as rows_of,
+    save_model as save_model, shipped_models as shipped_models, tile_starts as tile_starts,
+    tile_weight as tile_weight, turned as turned, validation_pairs as validation_pairs, with_classes as with_classes,
+    write_probabilities as write_probabilities,
 )
 from . import run as run
 from .run import (

@@ -6,11 +6,12 @@
 __all__ = ['app', 'TOGETHER', 'PARTS', 'DEMO', 'command', 'main', 'audit_images', 'listed', 'report_run', 'demo_model',
            'write_overlays']
 
-# %% ../nbs/50_cli.ipynb #b2d0a14e
+# %% ../nbs/50_cli.ipynb #b3a3f03f
 import inspect, os, sys, warnings
 from pathlib import Path
-from typing import Annotated, Callable
-import pandas as pd, typer
+from typing import Annotated, Callable, Sequence
+import pandas as pd, torch, typer
+from torch import nn
 from fastcore.docments import docments
 from tqdm.auto import tqdm
 from .agreement import agreement_summary, copied_answer, label_agreement
@@ -22,14 +23,17 @@ from .evaluate import count_table
 from .files import read_json, replacing
 from .folds import (fold_balance, grouped_folds, grouped_holdout, leak_summary, moved_images, part_by_folds, read_folds, read_groups,
                                  repair_split, split_by_folder, write_folds, write_groups)
-from .defects import SEVERSTAL
+from .defects import SEVERSTAL, class_dicts
 from .images import image_size, list_images
-from .predict import gathered, load_model, predict_folder, read_probabilities
+from .lite_unet import LiteUNet, start_from_imagenet
+from .predict import gathered, load_model, predict_folder, read_probabilities, with_classes
 from .rle import rle_faults
 from .report import plot_strip, write_audit_page, write_page
+from .mix import clean_parts, join_catalogs, read_clean
 from .run import found_catalog, score_together, train_run
 from .scorecard import card_lines, score_card, write_card
 from .synth import STYLES, even_classes, real_classes, synth_set
+from .unet import UNet
 from .train import TrainConfig, in_main_process, process_state
 
 # %% ../nbs/50_cli.ipynb #d9d2c1ca
@@ -38,13 +42,14 @@ app = typer.Typer(help="Find steel-surface defects pixel by pixel.", no_args_is_
 # %% ../nbs/50_cli.ipynb #a704b428
 TOGETHER = "train", "predict", "evaluate"
 
-# %% ../nbs/50_cli.ipynb #cafee633
+# %% ../nbs/50_cli.ipynb #166fae6f
 def command(function:Callable, # Its comments become the help texts
 )->Callable:                   # The same function
     "Make a command of a function with docments."
     docs, parameters = docments(function), []
     for p in inspect.signature(function).parameters.values():
-        info = (typer.Option if p.kind is p.KEYWORD_ONLY else typer.Argument)(help=docs[p.name])
+        names = [f"--{p.name[:-1]}"] if p.name.endswith("_") else [] # `from_`, as `from` is a word of Python
+        info = typer.Option(*names, help=docs[p.name]) if p.kind is p.KEYWORD_ONLY else typer.Argument(help=docs[p.name])
         parameters.append(p.replace(annotation=Annotated[p.annotation, info]))
     def run(**arguments):
         if function.__name__ not in TOGETHER and int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -121,6 +126,22 @@ def audit_images(images:str|Path|Catalog, # Image folder, or a catalog with one
     write_groups(out, groups)
     return groups, pairs
 
+# %% ../nbs/50_cli.ipynb #68cd67f4
+@command
+def clean(labels:Path,           # A label table, a COCO file, or a folder in any readable layout, its labels complete
+    images:Path|None=None,       # Image folder of a label table or a COCO file
+    *,
+    out:Path=Path("clean"),      # Image folder to write
+    size:int=256,                # Side of a window in pixels
+    only:Path|None=None,         # Text file with an ImageId a line: the images whose labels are complete
+):
+    "Cut good steel out of labelled images, for `train --clean`."
+    if only and not only.is_file(): raise FileNotFoundError(f"there is no list {only}: check its name")
+    known = read_catalog(labels, images, present_only=bool(only))
+    listed = set(only.read_text(encoding="utf-8").split()) if only else set(known.ids)
+    good = clean_parts(known.subset([i for i in known.ids if i in listed]), out, size=(size, size))
+    _say(f"{len(good)} windows of good steel in {out}")
+
 # %% ../nbs/50_cli.ipynb #72368c35
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 def _split_of(ids:list[str], # ImageIds
@@ -194,7 +215,26 @@ def split(labels:Path,               # A label table, a COCO file, or a folder i
     write_folds(out, made)
     _say(f"{balance.to_string()}\nwritten to {out}")
 
-# %% ../nbs/50_cli.ipynb #b5f655cc
+# %% ../nbs/50_cli.ipynb #481e81c6
+def _start(net:str,        # unet or lite
+    model:str|None,        # Where to start from
+    imagenet:bool,         # Start from photographs
+    classes:Sequence,      # The classes to find
+    width:int, depth:int,  # Of unet
+    steps:list[str],       # Preprocessing asked for
+)->tuple[nn.Module, list[str]]: # The network as training begins, and its preprocessing
+    "Build the network to train, or take over one that was trained."
+    kinds = dict(unet=lambda: UNet(classes=len(classes), width=width, depth=depth), lite=lambda: LiteUNet(classes=len(classes)))
+    if net not in kinds: raise ValueError(f"--net is {net}: take {' or '.join(kinds)}")
+    if imagenet and (model or net != "lite"): raise ValueError("--imagenet is for --net lite, and not beside --from: take one of them")
+    if not model: return start_from_imagenet(kinds[net]()) if imagenet else kinds[net](), steps
+    old = load_model(model, device="cpu")
+    if steps and tuple(steps) != old.steps: raise ValueError(f"{model} was trained with the steps {list(old.steps)}: leave --step out")
+    if class_dicts(classes) != class_dicts(old.classes):
+        _say(f"{model} knows {', '.join(c.name for c in old.classes)}: its head is replaced by one for {', '.join(c.name for c in classes)}, all other weights are kept")
+    return with_classes(old, classes), list(old.steps)
+
+# %% ../nbs/50_cli.ipynb #98fdc4ff
 @command
 def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,       # Image folder of a label table or a COCO file
@@ -204,12 +244,19 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     fold:str="0",                # The fold to hold back for validation
     groups:Path|None=None,       # Table of `audit`; default: copies are looked for and kept in the run folder
     epochs:int=20,               # Times through the training crops
-    width:int=16,                # Channels of the U-Net at full resolution
-    depth:int=4,                 # Levels of the U-Net
+    net:str="unet",              # Network: unet, or lite, which is faster on large images
+    from_:str|None=None,         # Model to start from: neu-strip, or a run folder; with other classes its head is replaced
+    imagenet:bool=False,         # Let the way down of lite start from photographs; needs steel_defects[imagenet]
+    clean:Path|None=None,        # Folder of images of good steel to join to training, as `clean` makes it
+    width:int=16,                # Channels of unet at full resolution
+    depth:int=4,                 # Levels of unet
     crop:int=256,                # Side of a training crop in pixels
     batch:int=8,                 # Crops in a batch
     crops:int|None=None,         # Crops an epoch; default: as many as cover the images
     lr:float=3e-3,               # Highest learning rate
+    encoder_lr:float=1.,         # Share of it for the way down of lite, where it was trained before
+    ema:float=.998,              # Decay of the averaged weights, a step
+    strength:float=1.,           # Of the augmentation
     patience:int=0,              # Stop after so many epochs without a better validation score; 0: never
     seed:int=0,                  # Same seed, same training
     workers:int=0,               # Loading processes beside the main one
@@ -223,9 +270,12 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
     there, pairs = _known_copies(known, groups)
     parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, there, seed=seed)
-    config = TrainConfig(epochs=epochs, lr=lr, patience=patience, seed=seed)
-    about = dict(data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
-    train_run(*parts, out, config=config, width=width, depth=depth, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers,
+    torch.manual_seed(seed)
+    start, step = _start(net, from_, imagenet, known.classes, width, depth, step)
+    if clean: parts = join_catalogs(parts[0], read_clean(clean, known.classes)), parts[1]
+    config = TrainConfig(epochs=epochs, lr=lr, encoder_lr=encoder_lr, ema=ema, patience=patience, seed=seed)
+    about = dict(start=dict(net=net, model=from_, imagenet=imagenet), data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
+    train_run(*parts, out, net=start, config=config, strength=strength, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers,
               about=about, pairs=pairs, groups=there)
     _scores(read_json(out/"scores.json"))
     _say(f"the model is in {out}; see it with: steel-defects report {out}")
@@ -253,19 +303,19 @@ def _scores(scores:dict): # What scores.json holds
     "Show scores beside the answers that need no model."
     for line in card_lines(scores): _say(line)
 
-# %% ../nbs/50_cli.ipynb #2ea388dc
+# %% ../nbs/50_cli.ipynb #9abd76c6
 @command
 def predict(images:Path,             # Image folder, or a folder in any readable layout
     *,
-    model:Path=Path("run"),          # Run folder, or any folder with config.json, model.safetensors and decision.json
+    model:Path=Path("run"),          # Run folder, any folder with config.json, model.safetensors and decision.json, or a shipped model: neu-strip
     out:Path=Path("found.csv"),      # Table to write, a row per image and class; interrupted, the same command goes on
     probabilities:Path|None=None,    # Folder for the stored probabilities, a file an image
-    flips:bool=False,                # Average over the four flips: four times the work
+    views:int=1,                     # Average over 4 flips, or 8 flips and quarter turns: so many times the work
 ):
     "Find the defects of every image of a folder."
     known = read_catalog(images) if _layout(images) else None
     ids = known.ids if known and _layout(images) != "coco" else None # a COCO file need not name every image
-    found = predict_folder(load_model(model), known.folder if known else images, ids=ids, store=probabilities, out=out, flips=flips)
+    found = predict_folder(load_model(model), known.folder if known else images, ids=ids, store=probabilities, out=out, views=views)
     _say(f"{found.ImageId.nunique()} images, {(found.EncodedPixels != '').sum()} masks in {out}")
 
 # %% ../nbs/50_cli.ipynb #832af72b

@@ -6,23 +6,24 @@
 __all__ = ['PROTOCOL', 'found_catalog', 'crossed_decisions', 'finish_run', 'score_together', 'loss_name', 'copied_floor',
            'catalog_digest', 'train_run']
 
-# %% ../nbs/36_run.ipynb #4b0de82e
+# %% ../nbs/36_run.ipynb #295f01c2
 import hashlib, re, warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 import numpy as np, pandas as pd, torch
+from torch import nn
 from .agreement import copied_answer
 from .audit import copy_groups, pairs_beside, write_pairs
 from .catalog import Catalog, _catalog, write_labels, write_submission
 from .dataset import augmentation, crop_loader, strip_loader
 from .decision import Decision, best_decision, decide, default_decision, decision_scores, write_decision
-from .defects import class_dicts
+from .defects import DefectClass, class_dicts
 from .files import locked
 from .folds import leaks, write_groups
 from .losses import bce_dice
-from .predict import Model, gathered, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
+from .predict import NETWORKS, Model, gathered, load_model, model_config, probabilities, read_probabilities, rows_of, write_probabilities
 from .protocols import ScoreParts, join_parts, score_parts
 from .scorecard import score_card, write_card
 from .train import TrainConfig, fit, in_main_process, process_state
@@ -126,14 +127,25 @@ def _check_parts(train:Catalog, # Images to learn from
     for name, c, least in (("training", train, 1), ("validation", valid, 2)): # two, because each half is judged by the decision of the other
         if len(c) < least: raise ValueError(f"there are {len(c)} {name} images and {least} or more are needed: label more, or part them otherwise")
 
-# %% ../nbs/36_run.ipynb #bc4f3f17
+# %% ../nbs/36_run.ipynb #ac25f2a2
+def _checked(net:nn.Module,        # What to train
+    classes:Sequence[DefectClass], # The classes to find
+)->nn.Module:                      # The same
+    "Refuse a network that a run folder could not build again, or that answers other classes."
+    if NETWORKS.get(type(net).__name__) is not type(net):
+        raise ValueError(f"train_run builds its networks again from their config and knows {', '.join(NETWORKS)}, not {type(net).__name__}: train it with fit")
+    if net.config["classes"] != len(classes): raise ValueError(f"the network answers {net.config['classes']} classes and the labels have {len(classes)}: give it another head with with_classes")
+    return net
+
+# %% ../nbs/36_run.ipynb #6ef03f2c
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
     *,
     config:TrainConfig=TrainConfig(), # Epochs, learning rate, averaging, precision
-    width:int=16,              # Channels of the U-Net at full resolution
-    depth:int=4,               # Levels of the U-Net
+    net:nn.Module|None=None,   # Network with a `config`, its weights where training starts; None: a `UNet`
+    width:int=16,              # Channels of that `UNet` at full resolution
+    depth:int=4,               # Levels of that `UNet`
     size:tuple[int, int]=(256, 256), # Rows and columns of a crop
     batch:int=8,               # Crops in a batch
     crops:int|None=None,       # Crops an epoch; None: as many as cover the area of the images
@@ -156,7 +168,7 @@ def train_run(train:Catalog,   # Images to learn from
     copies = {} if pairs is None else dict(floors={"copied label": copied_floor(train, valid, pairs)}, pairs=pairs,
                                            groups=copy_groups(train.ids+valid.ids, pairs) if groups is None else groups)
     torch.manual_seed(config.seed)
-    net = UNet(classes=len(train.classes), width=width, depth=depth)
+    net = _checked(net or UNet(classes=len(train.classes), width=width, depth=depth), train.classes)
     augment = augmentation(strength=strength, turns=size[0] == size[1])
     loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, crops=crops, steps=steps, seed=config.seed)
     recipe = dict(size=list(size), batch=batch, crops=len(loader.dataset), strength=strength, loss=loss_name(loss))

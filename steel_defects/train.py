@@ -24,12 +24,13 @@ from tqdm.auto import tqdm
 from .files import locked, read_json, remove_parts, replacing, write_json
 from .metrics import counts, dice, iou
 
-# %% ../nbs/34_train.ipynb #2e6b7ef5
+# %% ../nbs/34_train.ipynb #ae70d1cb
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train. Everything about data and model is settled before."
     epochs:int=20            # Times through the training loader
     lr:float=3e-3            # Highest learning rate of the one-cycle schedule (AdamW)
+    encoder_lr:float=1.      # Share of `lr` for the way down, where it was trained before; 1: as all else
     weight_decay:float=1e-2  # Of AdamW
     warmup:float=.15         # Share of the steps in which the learning rate rises
     ema:float=.998           # Decay of the averaged weights, a step; 0 turns averaging off
@@ -39,7 +40,7 @@ class TrainConfig:
     precision:str="auto"     # "auto", "no" (float32) or "bf16"
     cpu:bool=False           # Stay on the CPU even where there is a GPU
     def __post_init__(self):
-        limits = dict(epochs=(1, 10**9), lr=(1e-12, 1e3), warmup=(0, 1), ema=(0, .999999), clip=(1e-12, 1e12), patience=(0, 10**9))
+        limits = dict(epochs=(1, 10**9), lr=(1e-12, 1e3), encoder_lr=(1e-6, 1e3), warmup=(0, 1), ema=(0, .999999), clip=(1e-12, 1e12), patience=(0, 10**9))
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high: raise ValueError(f"{name} is {getattr(self, name)}: take a value between {low} and {high}")
         if self.precision not in ("auto", "no", "bf16"): raise ValueError(f"precision is {self.precision!r}: take 'auto', 'no' or 'bf16'")
@@ -193,7 +194,19 @@ def in_main_process(function:Callable, # Without arguments
     broadcast_object_list(told)
     if told[0] is not None: raise told[0]
 
-# %% ../nbs/34_train.ipynb #f255a02f
+# %% ../nbs/34_train.ipynb #510aacdd
+def _parameter_groups(model:nn.Module, # With an `encoder` where `encoder_lr` is not 1
+    config:TrainConfig,                # Settings
+)->list[dict]:                         # Parameters and their highest learning rate, all else first
+    "Let the way down learn at a pace of its own."
+    if config.encoder_lr == 1: return [dict(params=list(model.parameters()), lr=config.lr)]
+    if not isinstance(getattr(model, "encoder", None), nn.Module):
+        raise ValueError(f"encoder_lr is {config.encoder_lr}, and {type(model).__name__} has no encoder: leave it at 1, or train a LiteUNet")
+    down = {id(p) for p in model.encoder.parameters()}
+    parts = [[p for p in model.parameters() if (id(p) in down) == slow] for slow in (False, True)]
+    return [dict(params=parts[0], lr=config.lr), dict(params=parts[1], lr=config.lr*config.encoder_lr)]
+
+# %% ../nbs/34_train.ipynb #ea54fdb4
 def _setup(model:nn.Module, # What to train
     train, valid,           # Loaders; valid may be None
     config:TrainConfig,     # Settings
@@ -203,8 +216,8 @@ def _setup(model:nn.Module, # What to train
     accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
     model = model.to(accelerator.device, memory_format=torch.channels_last)
     averaged = AveragedModel(model, multi_avg_fn=ema_average(config.ema), use_buffers=True)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, total_steps=max(2, config.epochs*len(train)),
+    optimiser = torch.optim.AdamW(_parameter_groups(model, config), weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in optimiser.param_groups], total_steps=max(2, config.epochs*len(train)),
                                                    pct_start=config.warmup, cycle_momentum=False)
     model, train, optimiser, schedule = accelerator.prepare(model, train, optimiser, schedule)
     return accelerator, model, averaged, train, accelerator.prepare(valid) if valid is not None else None, optimiser, schedule

@@ -133,12 +133,12 @@ def _check_images(images, in_channels):
     raise ValueError(f"UNet got images of shape {tuple(images.shape)}, but it takes (B, {in_channels}, H, W), H and W "
                      f"of 1 or more: give images with {in_channels} channel(s), or build UNet(in_channels=...).")
 
-# %% ../nbs/31_unet.ipynb #efdc9966
+# %% ../nbs/31_unet.ipynb #8aac8d78
 def level_names(
     model:UNet, # The network
 )->dict:        # Name of a level with its scale -> the module whose output it is, in order
     "Name every level of a U-Net in the order in which an image passes through them."
-    scales = [2**level for level in range(len(model.down))]
+    scales = [model.multiple//2**level for level in range(len(model.down), 0, -1)]
     return {**{f"down 1/{s}": block for s, block in zip(scales, model.down)},
             f"bottom 1/{model.multiple}": model.bottom,
             **{f"up 1/{s}": block for s, block in zip(reversed(scales), model.up)},

@@ -37,12 +37,12 @@ def float32(monkeypatch): monkeypatch.setattr("steel_defects.predict.best_precis
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (37, 53), (256, 1600), (300, 2500), (16, 20000)])
-@pytest.mark.parametrize("flips", [False, True])
-def test_aligned_to_the_pixel(shape, flips):
+@pytest.mark.parametrize("views", [1, 4, 8])
+def test_aligned_to_the_pixel(shape, views):
     image = np.random.default_rng(0).random(shape).astype(np.float32)
     torch.manual_seed(0)
     model = Model(Local().eval(), SEVERSTAL, default_decision(4))
-    found = probabilities(model, image, tile=(128, 256), overlap=64, flips=flips)
+    found = probabilities(model, image, tile=(128, 256), overlap=64, views=views)
     with torch.inference_mode(): wanted = model.net(torch.from_numpy(standardise(image))[None, None])[0].sigmoid().numpy()
     assert (abs(found.astype(int)-quantise(wanted)) <= 1).all()  # weights of two tiles add up to 1 within a rounding
 
@@ -171,7 +171,7 @@ def test_an_interrupted_prediction_goes_on(images, monkeypatch):
     assert [json.loads(line)["ImageId"] for line in part.read_text().splitlines()] == ids[:2].tolist()
     with pytest.raises(ValueError, match=r"found.csv.partial holds an interrupted prediction of another model, folder or setting: remove it"):
         predict_folder(small(1), images, out=out)
-    with pytest.raises(ValueError, match="remove it"): predict_folder(model, images, out=out, flips=True)
+    with pytest.raises(ValueError, match="remove it"): predict_folder(model, images, out=out, views=4)
     with part.open("a") as f: f.write(json.dumps(dict(ImageId=ids[2], changed=0, found=["1 1"]*4))[:20])  # killed while it wrote this
     shutil.copy(images/ids[3], images/ids[0])  # another picture under the name of one that is done
     rows = predict_folder(model, images, out=out)
