@@ -234,7 +234,7 @@ def _start(net:str,        # unet or lite
         _say(f"{model} knows {', '.join(c.name for c in old.classes)}: its head is replaced by one for {', '.join(c.name for c in classes)}, all other weights are kept")
     return with_classes(old, classes), list(old.steps)
 
-# %% ../nbs/50_cli.ipynb #98fdc4ff
+# %% ../nbs/50_cli.ipynb #9358ed36
 @command
 def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,       # Image folder of a label table or a COCO file
@@ -248,6 +248,7 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     from_:str|None=None,         # Model to start from: neu-strip, or a run folder; with other classes its head is replaced
     imagenet:bool=False,         # Let the way down of lite start from photographs; needs steel_defects[imagenet]
     clean:Path|None=None,        # Folder of images of good steel to join to training, as `clean` makes it
+    clean_share:float=.1,        # Share of training crops from images without any label
     width:int=16,                # Channels of unet at full resolution
     depth:int=4,                 # Levels of unet
     crop:int=256,                # Side of a training crop in pixels
@@ -275,7 +276,7 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     if clean: parts = join_catalogs(parts[0], read_clean(clean, known.classes)), parts[1]
     config = TrainConfig(epochs=epochs, lr=lr, encoder_lr=encoder_lr, ema=ema, patience=patience, seed=seed)
     about = dict(start=dict(net=net, model=from_, imagenet=imagenet), data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
-    train_run(*parts, out, net=start, config=config, strength=strength, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers,
+    train_run(*parts, out, net=start, config=config, strength=strength, size=(crop, crop), batch=batch, crops=crops, clean_share=clean_share, steps=step, workers=workers,
               about=about, pairs=pairs, groups=there)
     _scores(read_json(out/"scores.json"))
     _say(f"the model is in {out}; see it with: steel-defects report {out}")

@@ -99,18 +99,20 @@ class Images:
             while self.room < 0 and len(self.kept) > 1: self.room += self.kept.popitem(last=False)[1][0].nbytes
         return self.kept[image_id]
 
-# %% ../nbs/30_dataset.ipynb #47ebbca5
+# %% ../nbs/30_dataset.ipynb #fbadc155
 def _check_crops(images:int, # Images to crop from
     size:tuple[int, int],    # Rows and columns of a crop
     crops:int|None,          # Crops in an epoch
     seed:int,                # Of the choice
+    shares:tuple[float, float], # Of crops around a defect, of crops of clean images
 )->None:
     "Refuse what no crop can be cut from."
     if not images: raise ValueError("the catalog holds no image to crop: give training some images")
     if min(size) < 8 or crops is not None and crops < 1 or seed < 0:
         raise ValueError(f"size is {tuple(size)}, crops {crops} and seed {seed}: take a size of 8 pixels or more, 1 crop or more, and a seed from 0")
+    if min(shares) < 0 or sum(shares) > 1: raise ValueError(f"defect_share is {shares[0]} and clean_share {shares[1]}: take shares from 0 that add up to 1 at most")
 
-# %% ../nbs/30_dataset.ipynb #99c5b6d5
+# %% ../nbs/30_dataset.ipynb #686305bd
 class Crops(Dataset):
     "Random crops of a catalog at native resolution, a share of them around a defect."
     def __init__(self, catalog:Catalog, # Images and masks
@@ -118,15 +120,15 @@ class Crops(Dataset):
         size:tuple[int, int]=(256, 256), # Rows and columns of a crop
         crops:int|None=None,             # Crops in an epoch; None: as many as cover the area of the images
         defect_share:float=.7,           # Share of crops placed around a defect
+        clean_share:float=0.,            # Share of crops from images without any label, where there are such; the rest is drawn from all
         steps:Sequence[str]=(),          # Preprocessing steps by name
         seed:int=0,                      # Same seed, same crops
     ):
-        _check_crops(len(catalog), size, crops, seed)
-        self.catalog, self.size, self.share, self.seed, self.epoch = catalog, tuple(size), defect_share, seed, 0
+        _check_crops(len(catalog), size, crops, seed, (defect_share, clean_share))
+        self.catalog, self.size, self.shares, self.seed, self.epoch = catalog, tuple(size), (defect_share, clean_share), seed, 0
         self.images, self.presence = Images(catalog, steps), catalog.presence().to_numpy()
-        self.weights = class_weights(self.presence)
-        area = float((catalog.images.height*catalog.images.width).sum())
-        self.crops = crops or max(1, round(area/(size[0]*size[1])))
+        self.weights, self.clean = class_weights(self.presence), np.flatnonzero(~self.presence.any(1))
+        self.crops = crops or max(1, round(float((catalog.images.height*catalog.images.width).sum())/(size[0]*size[1])))
 
     def __len__(self): return self.crops
 
@@ -138,9 +140,11 @@ class Crops(Dataset):
     )->tuple[str, tuple[int, int], int]: # ImageId, top and left, a seed for the augmentation
         "Choose image and place of crop `i`, without reading a pixel."
         rng = np.random.default_rng([self.seed, self.epoch, i])
-        forced = rng.random() < self.share and self.weights.sum() > 0
+        chance, (defective, clean) = rng.random(), self.shares
+        forced = chance < defective and self.weights.sum() > 0
         class_index = rng.choice(len(self.weights), p=self.weights) if forced else None
-        image_id = self.catalog.ids[rng.choice(np.flatnonzero(self.presence[:, class_index]) if forced else len(self.catalog))]
+        among = np.flatnonzero(self.presence[:, class_index]) if forced else self.clean if chance >= 1-clean and len(self.clean) else len(self.catalog)
+        image_id = self.catalog.ids[rng.choice(among)]
         shape = self.catalog.shape(image_id)
         pixel = random_pixel(self.catalog.text(image_id, class_index+1), shape[0], rng) if forced else None
         return image_id, crop_corner(shape, self.size, rng, pixel), int(rng.integers(2**31))
@@ -190,13 +194,13 @@ class Collate:
                 x, y = self.augment(x, y)
         return (x-mean)/sigma, y
 
-# %% ../nbs/30_dataset.ipynb #dfc4ba61
+# %% ../nbs/30_dataset.ipynb #a002288c
 def crop_loader(catalog:Catalog,     # Images and masks to train on
     *,
     batch:int=8,                     # Crops in a batch
     augment:Callable|None=None,      # From `augmentation`
     workers:int=0,                   # Loading processes beside the main one
-    **crop_args,                     # `size`, `crops`, `defect_share`, `steps`, `seed` of `Crops`
+    **crop_args,                     # `size`, `crops`, `defect_share`, `clean_share`, `steps`, `seed` of `Crops`
 )->DataLoader:                       # Batches (images, masks)
     "Load training crops."
     if batch < 1 or workers < 0: raise ValueError(f"batch is {batch} and workers {workers}: take 1 crop or more, and no loading process or more")

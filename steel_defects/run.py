@@ -137,7 +137,7 @@ def _checked(net:nn.Module,        # What to train
     if net.config["classes"] != len(classes): raise ValueError(f"the network answers {net.config['classes']} classes and the labels have {len(classes)}: give it another head with with_classes")
     return net
 
-# %% ../nbs/36_run.ipynb #6ef03f2c
+# %% ../nbs/36_run.ipynb #e92c11a5
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -148,7 +148,6 @@ def train_run(train:Catalog,   # Images to learn from
     depth:int=4,               # Levels of that `UNet`
     size:tuple[int, int]=(256, 256), # Rows and columns of a crop
     batch:int=8,               # Crops in a batch
-    crops:int|None=None,       # Crops an epoch; None: as many as cover the area of the images
     strength:float=1.,         # Of the augmentation
     steps:Sequence[str]=(),    # Preprocessing steps by name
     loss:Callable=bce_dice,    # From logits and masks to a scalar
@@ -157,6 +156,7 @@ def train_run(train:Catalog,   # Images to learn from
     callbacks:Sequence[Callable]=(), # Called with the history after each epoch
     pairs:pd.DataFrame|None=None, # Near copies among all images, from `near_copies`; None: there are none, you are sure
     groups:pd.DataFrame|None=None, # Groups of your own; None: those of the pairs
+    **crop_args,               # `crops` (an epoch), `defect_share`, `clean_share` of `Crops`
 )->Model:                      # The trained model with its decision
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
     _check_parts(train, valid)
@@ -170,8 +170,8 @@ def train_run(train:Catalog,   # Images to learn from
     torch.manual_seed(config.seed)
     net = _checked(net or UNet(classes=len(train.classes), width=width, depth=depth), train.classes)
     augment = augmentation(strength=strength, turns=size[0] == size[1])
-    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, crops=crops, steps=steps, seed=config.seed)
-    recipe = dict(size=list(size), batch=batch, crops=len(loader.dataset), strength=strength, loss=loss_name(loss))
+    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, steps=steps, seed=config.seed, **crop_args)
+    recipe = {**crop_args, **dict(size=list(size), batch=batch, strength=strength, loss=loss_name(loss), crops=len(loader.dataset))}
     told = dict(model_config(net, train.classes, steps), recipe=recipe, images=parts, **{**data, **(about or {})})
     with ExitStack() as held:
         in_main_process(lambda: held.enter_context(locked(out)))
