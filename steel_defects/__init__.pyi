@@ -159,12 +159,16 @@ from .mix import (
     clean_parts as clean_parts, clean_windows as clean_windows, join_catalogs as join_catalogs,
     read_clean as read_clean,
 )
+from . import defect_types as defect_types
+from .defect_types import (
+    TYPE_CLASSES as TYPE_CLASSES, by_type as by_type, score_types as score_types,
+)
 from . import dataset as dataset
 from .dataset import (
     Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
-    augmentation as augmentation, class_weights as class_weights, crop_corner as crop_corner,
-    crop_loader as crop_loader, known_steps as known_steps, prepare as prepare, random_pixel as random_pixel,
-    strip_loader as strip_loader,
+    WithGoodSteel as WithGoodSteel, augmentation as augmentation, class_weights as class_weights,
+    crop_corner as crop_corner, crop_loader as crop_loader, known_steps as known_steps, prepare as prepare,
+    random_pixel as random_pixel, strip_loader as strip_loader,
 )
 from . import unet as unet
 from .unet import (
@@ -174,7 +178,7 @@ from .unet import (
 from . import lite_unet as lite_unet
 from .lite_unet import (
     InvertedResidual as InvertedResidual, LightUp as LightUp, LiteUNet as LiteUNet, STAGES as STAGES,
-    depthwise as depthwise, imagenet_weights as imagenet_weights, stage as stage,
+    depthwise as depthwise, hold_depthwise as hold_depthwise, imagenet_weights as imagenet_weights, stage as stage,
     start_from_imagenet as start_from_imagenet,
 )
 from . import losses as losses
@@ -191,13 +195,13 @@ from .train import (
 )
 from . import predict as predict
 from .predict import (
-    Model as Model, NETWORKS as NETWORKS, PREDICTION as PREDICTION, WEIGHTS as WEIGHTS, forward as forward,
-    gathered as gathered, load_model as load_model, model_config as model_config, model_digest as model_digest,
-    model_folder as model_folder, predict_folder as predict_folder, predict_image as predict_image,
-    probabilities as probabilities, read_probabilities as read_probabilities, rows_of as rows_of,
-    save_model as save_model, shipped_models as shipped_models, tile_starts as tile_starts,
-    tile_weight as tile_weight, turned as turned, validation_pairs as validation_pairs, with_classes as with_classes,
-    write_probabilities as write_probabilities,
+    Model as Model, NETWORKS as NETWORKS, PREDICTION as PREDICTION, WEIGHTS as WEIGHTS, folded as folded,
+    forward as forward, gathered as gathered, load_model as load_model, model_card as model_card,
+    model_config as model_config, model_digest as model_digest, model_folder as model_folder,
+    predict_folder as predict_folder, predict_image as predict_image, probabilities as probabilities,
+    read_probabilities as read_probabilities, rows_of as rows_of, save_model as save_model,
+    shipped_models as shipped_models, tile_starts as tile_starts, tile_weight as tile_weight, turned as turned,
+    validation_pairs as validation_pairs, with_classes as with_classes, write_probabilities as write_probabilities,
 )
 from . import run as run
 from .run import (
@@ -214,14 +218,14 @@ from .plots import (
 )
 from . import report as report
 from .report import (
-    HATCHES as HATCHES, LiveCurve as LiveCurve, MEASURES as MEASURES, SCORES as SCORES, best_images as best_images,
-    class_legend as class_legend, compared as compared, image_scores as image_scores, legend_html as legend_html,
-    picture_bytes as picture_bytes, plot_area as plot_area, plot_balance as plot_balance,
-    plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery, plot_histogram as plot_histogram,
-    plot_history as plot_history, plot_score_area as plot_score_area, plot_scores as plot_scores,
-    plot_strip as plot_strip, plot_thresholds as plot_thresholds, score_line as score_line,
-    scored_rows as scored_rows, threshold_curves as threshold_curves, worst_images as worst_images,
-    write_audit_page as write_audit_page, write_page as write_page,
+    HATCHES as HATCHES, LiveCurve as LiveCurve, MEASURES as MEASURES, SCORES as SCORES, answers_html as answers_html,
+    best_images as best_images, class_legend as class_legend, compared as compared, image_scores as image_scores,
+    legend_html as legend_html, picture_bytes as picture_bytes, plot_answers as plot_answers, plot_area as plot_area,
+    plot_balance as plot_balance, plot_dice_iou as plot_dice_iou, plot_gallery as plot_gallery,
+    plot_histogram as plot_histogram, plot_history as plot_history, plot_score_area as plot_score_area,
+    plot_scores as plot_scores, plot_strip as plot_strip, plot_thresholds as plot_thresholds,
+    score_line as score_line, scored_rows as scored_rows, threshold_curves as threshold_curves,
+    worst_images as worst_images, write_audit_page as write_audit_page, write_page as write_page,
 )
 from . import live as live
 from .live import (

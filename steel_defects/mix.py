@@ -77,9 +77,11 @@ def join_catalogs(first:Catalog, # Its classes count
     if (twice := images.ImageId.duplicated()).any(): raise ValueError(f"image {images.ImageId[twice].iloc[0]} is in two of the catalogs: join each once")
     return _catalog(pd.concat([c.labels for c in named]), images, first.classes, folder)
 
-# %% ../nbs/25_mix.ipynb #38558510
+# %% ../nbs/25_mix.ipynb #682fee9f
 def read_clean(folder:str|Path,     # Images of good steel and nothing else
     classes:Sequence[DefectClass],  # Of the set that they will join
 )->Catalog:                         # A catalog without labels
     "Read images of good steel."
-    return _catalog([], _sizes(folder, list_images(folder)), classes, Path(folder))
+    ids = list_images(folder)
+    if not ids: raise ValueError(f"{folder} holds no image: name the folder that `clean_parts` wrote")
+    return _catalog([], _sizes(folder, ids), classes, Path(folder))

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['NETWORKS', 'WEIGHTS', 'PREDICTION', 'Model', 'model_config', 'save_model', 'shipped_models', 'model_folder',
-           'load_model', 'with_classes', 'tile_starts', 'tile_weight', 'turned', 'forward', 'probabilities',
-           'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'gathered', 'model_digest',
-           'predict_folder', 'validation_pairs']
+           'load_model', 'model_card', 'folded', 'with_classes', 'tile_starts', 'tile_weight', 'turned', 'forward',
+           'probabilities', 'predict_image', 'rows_of', 'write_probabilities', 'read_probabilities', 'gathered',
+           'model_digest', 'predict_folder', 'validation_pairs']
 
-# %% ../nbs/35_predict.ipynb #333cab07
+# %% ../nbs/35_predict.ipynb #ef9ece63
 import copy, hashlib, json, shutil, time, warnings, zipfile, zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm.auto import tqdm
 from .catalog import Catalog, write_submission
 from .dataset import prepare
@@ -104,6 +105,25 @@ def load_model(folder:str|Path, # A run folder, any folder with the three files,
         raise ValueError(f"{folder} has {len(decision.thresholds)} thresholds, {len(classes)} classes and {net.config['classes']} channels: restore its files from one run")
     net.to(device or (process_state().device if torch.cuda.is_available() else "cpu"), memory_format=torch.channels_last)
     return Model(net, classes, decision, steps)
+
+# %% ../nbs/35_predict.ipynb #1c4f5831
+def model_card(name:str|Path, # A folder, or the name of a shipped model
+)->str:                       # Markdown
+    "Read what a model learned from, how it was scored and where it fails."
+    path = model_folder(name)/"card.md"
+    if not path.is_file(): raise FileNotFoundError(f"{path.parent} has no card.md: models that come with the package have one")
+    return path.read_text(encoding="utf-8")
+
+# %% ../nbs/35_predict.ipynb #9fcc9c1d
+def folded(net:nn.Module, # In eval mode; it is copied, not changed
+)->nn.Module:             # Gives the same, but for rounding
+    "Put every batch normalisation that follows a convolution into its weights."
+    net = copy.deepcopy(net).eval()
+    for block in [m for m in net.modules() if isinstance(m, nn.Sequential)]:
+        for n in range(len(block)-1):
+            if isinstance(block[n], nn.Conv2d) and isinstance(block[n+1], nn.BatchNorm2d):
+                block[n], block[n+1] = fuse_conv_bn_eval(block[n], block[n+1]), nn.Identity()
+    return net
 
 # %% ../nbs/35_predict.ipynb #ad8887bf
 def with_classes(model:Model,       # Where to start from

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HATCHES', 'MEASURES', 'SCORES', 'class_legend', 'plot_strip', 'plot_balance', 'plot_area', 'plot_scores',
            'scored_rows', 'plot_histogram', 'plot_dice_iou', 'plot_score_area', 'image_scores', 'worst_images',
-           'best_images', 'score_line', 'compared', 'plot_gallery', 'plot_history', 'LiveCurve', 'threshold_curves',
-           'plot_thresholds', 'picture_bytes', 'legend_html', 'write_page', 'write_audit_page']
+           'best_images', 'score_line', 'compared', 'plot_gallery', 'plot_answers', 'plot_history', 'LiveCurve',
+           'threshold_curves', 'plot_thresholds', 'picture_bytes', 'legend_html', 'answers_html', 'write_page',
+           'write_audit_page']
 
 # %% ../nbs/41_report.ipynb #c1ec25e2
 import base64, io, json
@@ -343,6 +344,25 @@ def plot_gallery(truth:Catalog, # Labels
     class_legend(fig, truth.classes, outcomes=True)
     return fig
 
+# %% ../nbs/41_report.ipynb #07bf6615
+@_styled
+def plot_answers(image:np.ndarray, # Grey (H, W)
+    truth:np.ndarray,              # Labels, bool (C, H, W)
+    answers:Mapping[str, np.ndarray], # Predictions by name, each bool (C, H, W)
+    *,
+    classes:Sequence[DefectClass], # One class per channel
+    title:str="image",             # Above the first picture
+)->Figure:                         # Image, truth, and found, missed and false of each answer
+    "Show a strip, what it bears, and how each answer did."
+    pictures = {title: to_rgb(image), "truth": overlay_masks(image, truth, classes)}
+    for name, found in answers.items(): pictures[f"{name}: {score_line(truth, found, classes)}"] = compare_masks(image, truth, found, classes)
+    fig, axes = _panels(len(pictures), np.shape(image))
+    for ax, (name, picture) in zip(axes, pictures.items()):
+        ax.imshow(picture)
+        ax.set_title(name, parse_math=False)
+    class_legend(fig, classes, outcomes=True)
+    return fig
+
 # %% ../nbs/41_report.ipynb #8c47740f
 @_styled
 def plot_history(history:pd.DataFrame, # From `fit`, or `history.csv` of a run
@@ -510,19 +530,25 @@ def _protocol_html(scores:pd.DataFrame, # From `image_scores`
         words += ["Decision: "+"; ".join(rules)+(f"; images below {decision.gate} everywhere are left empty." if decision.gate else ".")]
     return "<p>"+" ".join(words)+" An image rightly left empty counts 1, so the answer that finds nothing stands beside every score.</p>"
 
-# %% ../nbs/41_report.ipynb #294707a1
+# %% ../nbs/41_report.ipynb #fb80241e
+def _picture_html(rgb:np.ndarray, # uint8 (H, W) or (H, W, 3)
+    alt:str,                      # What it shows, for those who cannot see it
+    quality:int=75,               # Of the JPEG, 1..95
+)->str:                           # HTML
+    "Put a strip into a frame that scrolls sideways."
+    return (f'<div class="scroll"><img class="strip" loading="lazy" style="--w:{rgb.shape[1]}px" width="{rgb.shape[1]}" height="{rgb.shape[0]}" '
+            f'src="{_data_uri(picture_bytes(rgb, quality=quality))}" alt="{escape(alt)}"></div>')
+
+# %% ../nbs/41_report.ipynb #44c4ba94
 def _strip_html(truth:Catalog, # Labels
     found:Catalog,             # Predictions for the same images
     image_id:str,              # Which image
 )->str:                        # HTML
     "Show one image of the gallery, the bare image folded away below."
     picture, caption = compared(truth, found, image_id)
-    name, caption, bare = escape(image_id), escape(caption), to_rgb(backdrop(truth, image_id)[0])[..., 0]
-    def frame(rgb, quality, words):
-        return (f'<div class="scroll"><img class="strip" loading="lazy" style="--w:{rgb.shape[1]}px" width="{rgb.shape[1]}" height="{rgb.shape[0]}" '
-                f'src="{_data_uri(picture_bytes(rgb, quality=quality))}" alt="{name}, {words}"></div>')
-    return (f'<figure><figcaption><b>{name}</b> {caption}</figcaption>{frame(picture, 75, f"found, missed and false: {caption}")}'
-            f'<details><summary>without marks</summary>{frame(bare, 60, "the bare image")}</details></figure>')
+    bare = to_rgb(backdrop(truth, image_id)[0])[..., 0]
+    return (f'<figure><figcaption><b>{escape(image_id)}</b> {escape(caption)}</figcaption>{_picture_html(picture, f"{image_id}, found, missed and false: {caption}")}'
+            f'<details><summary>without marks</summary>{_picture_html(bare, f"{image_id}, the bare image", 60)}</details></figure>')
 
 # %% ../nbs/41_report.ipynb #5cde786a
 def _gallery_html(truth:Catalog, # Labels
@@ -616,7 +642,23 @@ def _regions_html(truth:Catalog, # Labels
     gallery = _chart(lambda: plot_missed(truth, found, missed), "The largest missed regions with their surroundings", dpi=96) if len(missed) else "<p>No region was missed.</p>"
     return _chart(lambda: plot_region_recall(tables), "Recall of regions by area, elongation and contrast")+gallery
 
-# %% ../nbs/41_report.ipynb #67429fb3
+# %% ../nbs/41_report.ipynb #7402f398
+def answers_html(truth:Catalog,    # Labels
+    answers:Mapping[str, Catalog], # Predictions for the same images and classes, by name
+    ids:Sequence[str],             # Images to show
+    table:pd.DataFrame,            # Scores, shown above
+    note:str="",                   # What the answers rest on
+)->str:                            # HTML, a section of `write_page`
+    "Show several answers for the same images side by side."
+    parts = [f"<p>{escape(note)}</p>", _table_html(table), legend_html(truth.classes, outcomes=True)]
+    for i in ids:
+        shown = {name: compared(truth, found, i) for name, found in answers.items()}
+        parts.append(f"<h3>{escape(i)}</h3>"+'<div class="two">'+"".join(
+            f"<figure><figcaption><b>{escape(name)}</b> {escape(caption)}</figcaption>{_picture_html(picture, f'{i}, {name}: {caption}')}</figure>"
+            for name, (picture, caption) in shown.items())+"</div>")
+    return "".join(parts)
+
+# %% ../nbs/41_report.ipynb #73545262
 def write_page(path:str|Path, # The HTML file to write
     *,
     title:str,                # Of the page
@@ -628,6 +670,7 @@ def write_page(path:str|Path, # The HTML file to write
     decision:Decision|None=None,     # How probabilities became the prediction
     config:dict|None=None,    # Model and settings, shown as JSON
     answers:dict|None=None,   # What `scores.json` holds, for the scores by every rule
+    more:Mapping[str, str]|None=None, # Further sections: heading and HTML, as `answers_html` makes it
     note:str="",              # Where data and model come from
     n_strips:int=6,           # Strips of each kind in the gallery
 )->Path:                      # The file
@@ -637,7 +680,7 @@ def write_page(path:str|Path, # The HTML file to write
     scores, s = image_scores(table), summary(table, classes)
     parts = {"Scores": _headline_html(s, scores)+_summary_html(s, classes), "Distributions": _score_charts(table, classes)}
     if answers is not None: parts["Every rule"] = _card_html(answers)
-    parts["Successes and failures"] = _gallery_html(truth, found, table, n_strips)
+    parts |= {"Successes and failures": _gallery_html(truth, found, table, n_strips), **(more or {})}
     if regions := _regions_html(truth, found): parts["Regions found and missed"] = regions
     if pairs is not None:
         curves = threshold_curves(pairs, decision)

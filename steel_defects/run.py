@@ -38,19 +38,31 @@ def found_catalog(truth:Catalog, # Labels of the predicted images
     if missing := set(truth.ids)-set(rows.ImageId): raise ValueError(f"{len(missing)} images have no predicted row, such as {min(missing)}: predict them")
     return replace(truth, labels=rows[rows.EncodedPixels.fillna("") != ""].reset_index(drop=True))
 
-# %% ../nbs/36_run.ipynb #4f42321c
+# %% ../nbs/36_run.ipynb #ebc923e9
 def crossed_decisions(scores:Sequence, # From `decision_scores`, one per image
     choose:Callable=best_decision,     # From such scores to a decision
+    groups:Sequence|None=None,         # Group of each image: near copies stay in one half; None: every image is its own
 )->list[Decision]:                     # For each image the decision chosen without it
     "Choose a decision for each half of the images on the other half."
     if len(scores) < 2: raise ValueError(f"{len(scores)} validation images cannot choose a decision and judge it: hold back 2 or more")
-    halves = [choose(scores[1::2]), choose(scores[::2])]
-    return [halves[i%2] for i in range(len(scores))]
+    half = pd.factorize(np.asarray(range(len(scores)) if groups is None else groups))[0]%2
+    if half.max() == 0: half = np.arange(len(scores))%2 # all are copies of one picture
+    halves = [choose([s for s, h in zip(scores, half) if h != this]) for this in (0, 1)]
+    return [halves[h] for h in half]
 
-# %% ../nbs/36_run.ipynb #49e9413a
-PROTOCOL = "validation images; weights chosen by their mean Dice over the set; the thresholds for each half of these images were chosen on the other half"
+# %% ../nbs/36_run.ipynb #a176d564
+PROTOCOL = "validation images; weights chosen by their mean Dice over the set; the thresholds for each half of these images were chosen on the other half, near copies in one half"
 
-# %% ../nbs/36_run.ipynb #59c3aa17
+# %% ../nbs/36_run.ipynb #bf05a904
+def _keep_copies(out:Path, # Run folder
+    groups:pd.DataFrame,   # ImageId, group
+    pairs:pd.DataFrame,    # The near copies themselves
+)->None:
+    "Write groups and pairs of a run."
+    write_pairs(pairs_beside(out/"groups.csv"), pairs)
+    write_groups(out/"groups.csv", groups)
+
+# %% ../nbs/36_run.ipynb #0be7ccb8
 def finish_run(out:Path,  # Run folder with weights
     valid:Catalog,        # Validation images
     *,
@@ -66,12 +78,13 @@ def finish_run(out:Path,  # Run folder with weights
         write_probabilities(stored(i), p)
         return decision_scores(p, valid.stack(i))
     scores = gathered(scored, valid.ids, desc="validation")
-    crossed, model.decision = crossed_decisions(scores), best_decision(scores)
+    families = None if groups is None else groups.set_index("ImageId")["family" if "family" in groups else "group"].loc[valid.ids]
+    crossed, model.decision = crossed_decisions(scores, groups=families), best_decision(scores)
     def write():
         rows = [r for i, d in zip(valid.ids, crossed) for r in rows_of(i, decide(read_probabilities(stored(i)), d))]
         rows = pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"])
         write_labels(valid, out/"truth.csv")
-        if pairs is not None: write_groups(out/"groups.csv", groups), write_pairs(pairs_beside(out/"groups.csv"), pairs)
+        if pairs is not None: _keep_copies(out, groups, pairs)
         write_submission(rows, out/"found.csv")
         card = score_card(valid, found_catalog(valid, rows), floors=floors, groups=groups, stored=lambda i: read_probabilities(stored(i)))
         write_card(out/"scores.json", card, PROTOCOL, images=len(valid))
@@ -117,15 +130,18 @@ def catalog_digest(catalog:Catalog, # Images and labels
     text = catalog.images.to_csv(index=False)+catalog.labels.to_csv(index=False)+repr(sizes)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-# %% ../nbs/36_run.ipynb #129b6ee1
+# %% ../nbs/36_run.ipynb #daffff60
 def _check_parts(train:Catalog, # Images to learn from
     valid:Catalog,              # Images to judge on
 )->None:
-    "Refuse parts that cannot be trained and judged on."
+    "Refuse parts that cannot be trained and judged on, and warn of classes that training will not meet."
     if both := set(train.ids) & set(valid.ids): raise ValueError(f"{len(both)} images are in training and validation, such as {min(both)}: part them")
     if class_dicts(train.classes) != class_dicts(valid.classes): raise ValueError("training and validation have different classes: read both with the same class list")
     for name, c, least in (("training", train, 1), ("validation", valid, 2)): # two, because each half is judged by the decision of the other
         if len(c) < least: raise ValueError(f"there are {len(c)} {name} images and {least} or more are needed: label more, or part them otherwise")
+    never = [c.label for c, n in zip(train.classes, train.presence().sum()) if n == 0]
+    if never and process_state().is_main_process:
+        warnings.warn(f"no training image bears {', '.join(never)}: the network learns to leave that out; label some, or take the class away")
 
 # %% ../nbs/36_run.ipynb #ac25f2a2
 def _checked(net:nn.Module,        # What to train
@@ -137,7 +153,7 @@ def _checked(net:nn.Module,        # What to train
     if net.config["classes"] != len(classes): raise ValueError(f"the network answers {net.config['classes']} classes and the labels have {len(classes)}: give it another head with with_classes")
     return net
 
-# %% ../nbs/36_run.ipynb #e92c11a5
+# %% ../nbs/36_run.ipynb #68a23db0
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -156,25 +172,25 @@ def train_run(train:Catalog,   # Images to learn from
     callbacks:Sequence[Callable]=(), # Called with the history after each epoch
     pairs:pd.DataFrame|None=None, # Near copies among all images, from `near_copies`; None: there are none, you are sure
     groups:pd.DataFrame|None=None, # Groups of your own; None: those of the pairs
-    **crop_args,               # `crops` (an epoch), `defect_share`, `clean_share` of `Crops`
+    clean:Catalog|None=None,   # Images of good steel to mix into training, of the same classes
+    **crop_args,               # `crops` (an epoch), `defect_share`, `clean_share` of `crop_loader`
 )->Model:                      # The trained model with its decision
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
-    _check_parts(train, valid)
-    never, process = [c.label for c, n in zip(train.classes, train.presence().sum()) if n == 0], process_state(config.cpu, anew=True)
-    if never and process.is_main_process:
-        warnings.warn(f"no training image bears {', '.join(never)}: the network learns to leave that out; label some, or take the class away")
-    parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in (("train", train), ("valid", valid))}
+    process_state(config.cpu, anew=True), _check_parts(train, valid)
+    catalogs = {name: c for name, c in (("train", train), ("valid", valid), ("clean", clean)) if c is not None}
+    parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in catalogs.items()}
     data = dict(data=dict(images=str(valid.folder.resolve()))) if valid.folder else {}
     copies = {} if pairs is None else dict(floors={"copied label": copied_floor(train, valid, pairs)}, pairs=pairs,
                                            groups=copy_groups(train.ids+valid.ids, pairs) if groups is None else groups)
     torch.manual_seed(config.seed)
     net = _checked(net or UNet(classes=len(train.classes), width=width, depth=depth), train.classes)
     augment = augmentation(strength=strength, turns=size[0] == size[1])
-    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, steps=steps, seed=config.seed, **crop_args)
-    recipe = {**crop_args, **dict(size=list(size), batch=batch, strength=strength, loss=loss_name(loss), crops=len(loader.dataset))}
+    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, steps=steps, seed=config.seed, clean=clean, **crop_args)
+    recipe = dict(crop_args, size=list(size), batch=batch, strength=strength, loss=loss_name(loss), crops=len(loader.dataset))
     told = dict(model_config(net, train.classes, steps), recipe=recipe, images=parts, **{**data, **(about or {})})
     with ExitStack() as held:
         in_main_process(lambda: held.enter_context(locked(out)))
-        gathered(lambda pair: pair[0].image(pair[1]).size, [(c, i) for c in (train, valid) for i in c.ids], desc="checking images")
-        fit(net, loader, strip_loader(valid, steps=steps), loss=loss, out=out, config=config, about=told, callbacks=callbacks)
+        gathered(lambda pair: pair[0].image(pair[1]).size, [(c, i) for c in catalogs.values() for i in c.ids], desc="checking images")
+        if pairs is not None: in_main_process(lambda: (Path(out)/"config.json").is_file() or _keep_copies(Path(out), copies["groups"], pairs))
+        fit(net, loader, strip_loader(valid, steps=steps, workers=workers), loss=loss, out=out, config=config, about=told, callbacks=callbacks)
         return finish_run(Path(out), valid, device="cpu" if config.cpu else None, **copies)

@@ -55,14 +55,17 @@ class Up(nn.Module):
     def forward(self, x:Tensor, skip:Tensor)->Tensor:
         return self.mix(torch.cat([self.enlarge(x), skip], dim=1))
 
-# %% ../nbs/31_unet.ipynb #149fccb4
+# %% ../nbs/31_unet.ipynb #e9dcbf66
 def pad_to_multiple(
     images:Tensor,  # (B, C, H, W)
     multiple:int,   # Sides become multiples of this
 )->Tensor:          # (B, C, H', W') with H' >= H and W' >= W
-    "Repeat the last row and column until both sides are multiples of `multiple`."
+    "Mirror the image at its right and lower edge until both sides are multiples of `multiple`; what mirroring cannot fill repeats the last row and column."
     height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    right, below = -width % multiple, -height % multiple
+    right_mirrored, below_mirrored = min(right, width - 1), min(below, height - 1)
+    mirrored = F.pad(images, (0, right_mirrored, 0, below_mirrored), mode="reflect")
+    return F.pad(mirrored, (0, right - right_mirrored, 0, below - below_mirrored), mode="replicate")
 
 # %% ../nbs/31_unet.ipynb #3d102e07
 def initialise(

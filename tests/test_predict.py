@@ -15,10 +15,12 @@ from torch import nn
 
 from steel_defects.catalog import read_severstal, write_submission
 from steel_defects.decision import Decision, decide, default_decision, quantise, read_decision
-from steel_defects.defects import SEVERSTAL
+from steel_defects.defects import NEU_SEG, SEVERSTAL
 from steel_defects.evaluate import score_catalog
 from steel_defects.images import read_image, standardise
-from steel_defects.predict import Model, load_model, predict_folder, probabilities, read_probabilities, rows_of, save_model, tile_starts, tile_weight
+from steel_defects.lite_unet import LiteUNet
+from steel_defects.predict import (Model, load_model, model_digest, model_folder, predict_folder, probabilities, read_probabilities, rows_of, save_model, shipped_models, tile_starts,
+                                   tile_weight, with_classes)
 from steel_defects.run import found_catalog
 from steel_defects.unet import UNet
 
@@ -272,3 +274,40 @@ def test_committed_answers_belong_to_the_sample(root):
     readme = re.findall(r"^\| (?:inclusion|thin crack|crack|patch) \| ([\d.]+) ", (root/"README.md").read_text(), re.M)
     assert [f"{d:.2f}" for d in dice] == readme, "the committed answers are those of the run that README.md tells of"
     assert sorted(p.name for p in (found/"validation").iterdir()) == [f"s2-{n:05}.jpg.npz" for n in range(24)]
+
+
+# ---- another head, half the bytes, a name ----
+
+@pytest.mark.parametrize("net", [UNet(classes=4, width=4, depth=2), LiteUNet(classes=4, fine=4, up=(16, 12, 8, 8))], ids=["UNet", "LiteUNet"])
+def test_another_head_and_nothing_else(net):
+    model = Model(net, SEVERSTAL, default_decision(4))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    other = with_classes(model, NEU_SEG, prior=.2)
+    with torch.no_grad(): p = other.eval()(torch.randn(1, 1, 32, 32)).sigmoid()
+    assert p.shape == (1, 3, 32, 32) and other.config == {**net.config, "classes": 3, "prior": .2} and abs(p.mean()-.2) < .1
+    assert all(torch.equal(v, before[k]) for k, v in other.state_dict().items() if not k.startswith("head."))
+    same = with_classes(model, SEVERSTAL)
+    assert all(torch.equal(v, before[k]) for k, v in same.state_dict().items())
+    with torch.no_grad():
+        for o in (other, same): next(o.parameters()).fill_(7)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items()), "training the copy changes the model it came from"
+
+
+def test_half_of_the_bytes(tmp_path, root):
+    model = small()
+    full, half = (save_model(tmp_path/name, model, half=half) for name, half in (("full", False), ("half", True)))
+    bytes_of = lambda folder: (folder/"model.safetensors").stat().st_size
+    assert bytes_of(full)-bytes_of(half) > .9*2*sum(p.numel() for p in model.net.parameters()) and next(model.net.parameters()).dtype == torch.float32
+    again, image = load_model(half), read_image(sorted((root/"data"/"sample"/"train_images").glob("*.jpg"))[0])[:64, :96]
+    assert next(again.net.parameters()).dtype == torch.float32 and model_digest(again) != model_digest(load_model(full))
+    assert abs(probabilities(again, image).astype(int)-probabilities(model, image)).max() <= 1  # a weight is off by 2^-11 of itself at most
+
+
+def test_a_name_is_looked_up_beside_the_package(tmp_path, monkeypatch):
+    save_model(tmp_path/"weights"/"mill-7", small(), half=True)
+    (tmp_path/"weights"/"unfinished").mkdir()
+    monkeypatch.setattr("steel_defects.predict.WEIGHTS", tmp_path/"weights")
+    assert shipped_models() == ["mill-7"] and model_folder("mill-7") == tmp_path/"weights"/"mill-7"
+    assert load_model("mill-7").classes == SEVERSTAL
+    for name in ("unfinished", "../weights/mill-8", "mill-77"):
+        with pytest.raises(FileNotFoundError, match=r"or one of the shipped models \(mill-7\)"): model_folder(name)

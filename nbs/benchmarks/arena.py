@@ -4,8 +4,6 @@
 read, one that was stopped goes on, so a notebook can be run again at no cost.
 """
 import os
-import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from steel_defects.catalog import Catalog
 from steel_defects.dataset import augmentation, crop_loader
 from steel_defects.decision import quantise
 from steel_defects.files import read_json, write_json
-from steel_defects.folds import grouped_folds, part_by_folds, write_folds, write_groups
+from steel_defects.folds import grouped_folds, write_folds, write_groups
 from steel_defects.images import standardise
 from steel_defects.layouts import read_catalog
 from steel_defects.losses import bce_dice
@@ -49,18 +47,36 @@ def one_a_picture(
     return catalog.subset(there.drop_duplicates("group").ImageId)
 
 
+def iou_parts(
+    net:nn.Module,    # From standardised (B, 1, H, W) to logits
+    catalog:Catalog,  # Images and labels
+    views:int=1,      # 1, 4 or 8, see `forward`
+    threshold:int=128,# Stored probability from which a pixel is found
+)->np.ndarray:        # Pixels in both and in either of found and labelled, int64 (N, C, 2)
+    "Count the pixels of every image."
+    parts = []
+    for i in tqdm(catalog.ids, desc="scoring", unit="image", leave=False):
+        found, true = quantise(forward(net, standardise(catalog.image(i)), views)) >= threshold, catalog.stack(i)
+        parts.append(np.stack([(found & true).sum((1, 2)), (found | true).sum((1, 2))], axis=1))
+    return np.stack(parts)
+
+
+def mean_iou(
+    parts:np.ndarray, # Added `iou_parts`, (..., C, 2)
+)->np.ndarray:        # (...)
+    "Score added parts: the IoU of each class over all pixels, and their mean."
+    return (parts[..., 0]/parts[..., 1]).mean(-1)
+
+
 def pixel_iou(
     net:nn.Module,    # From standardised (B, 1, H, W) to logits
     catalog:Catalog,  # Images and labels
     views:int=1,      # 1, 4 or 8, see `forward`
     threshold:int=128,# Stored probability from which a pixel is found
-)->pd.DataFrame:      # IoU over all pixels: one column a class and their mean
+)->pd.Series:         # IoU over all pixels of each class, and their mean
     "Score a network over all pixels of a catalog."
-    both = either = 0
-    for i in tqdm(catalog.ids, desc="scoring", unit="image", leave=False):
-        found, true = quantise(forward(net, standardise(catalog.image(i)), views)) >= threshold, catalog.stack(i)
-        both, either = both+(found & true).sum((1, 2)), either+(found | true).sum((1, 2))
-    return pd.Series([*both/either, (both/either).mean()], [*(c.name for c in catalog.classes), "mean IoU"])
+    total = iou_parts(net, catalog, views, threshold).sum(0)
+    return pd.Series([*total[:, 0]/total[:, 1], mean_iou(total)], [*(c.name for c in catalog.classes), "mean IoU"])
 
 
 def trained(
@@ -71,21 +87,25 @@ def trained(
     images:int,             # Crops to train on in all
     loss:Callable=bce_dice, # From logits and masks to a scalar
     batch:int=8, size:int=192, strength:float=1.5, seed:int=0, # Crops in a batch, their side, augmentation, source of chance
-    defect_share:float=.7, clean_share:float=0.,               # Of the crops
+    defect_share:float=.7,  # Of the crops
+    clean:Catalog|None=None, clean_share:float=.1, # Good steel from elsewhere, and its share of the crops
+    wrap:Callable|None=None, # Puts a module around the network, `.net`, for what is there in training only
     **config,               # lr, encoder_lr, ema, ... of `TrainConfig`
 )->tuple[nn.Module, dict]:  # The network as training left it, and seconds, parameters and the settings
     "Train a network in the common loop, or read a run that is there."
     torch.manual_seed(seed)
     net, out = make(), RUNS/name
+    learner = wrap(net) if wrap else net
     crops = max(batch, images//8//batch*batch) # eight parts, so that a run that is stopped goes on
-    loader = crop_loader(train, batch=batch, augment=augmentation(strength=strength), size=(size, size), crops=crops, seed=seed, defect_share=defect_share, clean_share=clean_share)
+    loader = crop_loader(train, batch=batch, augment=augmentation(strength=strength), clean=clean, clean_share=clean_share,
+                         size=(size, size), crops=crops, seed=seed, defect_share=defect_share)
     config = TrainConfig(epochs=8, seed=seed, **config)
-    about = dict(network=type(net).__name__, images=images, size=size, batch=batch, strength=strength, shares=[defect_share, clean_share], train=len(train))
+    about = dict(network=type(net).__name__, images=images, size=size, batch=batch, strength=strength, shares=[defect_share, clean_share if clean else 0.], train=len(train))
     if not (out/"seconds.json").is_file():
-        history = fit(net, loader, None, loss=loss, out=out, config=config, about=about)
+        history = fit(learner, loader, None, loss=loss, out=out, config=config, about=about)
         write_json(out/"seconds.json", dict(seconds=float(history.seconds.iloc[-1]), threads=torch.get_num_threads()))
     else:
         from safetensors.torch import load_file
-        net.load_state_dict(load_file(out/"model.safetensors"))
+        learner.load_state_dict(load_file(out/"model.safetensors"))
     told = read_json(out/"seconds.json")
     return net.eval(), dict(name=name, parameters=sum(p.numel() for p in net.parameters()), images=8*crops, **told)
