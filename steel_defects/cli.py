@@ -238,7 +238,7 @@ def _start(net:str,        # unet or lite
         _say(f"{model} knows {', '.join(c.name for c in old.classes)}: its head is replaced by one for {', '.join(c.name for c in classes)}, all other weights are kept")
     return with_classes(old, classes), list(old.steps)
 
-# %% ../nbs/50_cli.ipynb #158c05d0
+# %% ../nbs/50_cli.ipynb #620589e3
 @command
 def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
     images:Path|None=None,       # Image folder of a label table or a COCO file
@@ -273,6 +273,7 @@ def train(labels:Path,           # A label table, a COCO file, or a folder in an
     if known.folder is None: raise ValueError(f"{labels} does not say where its images are: name the image folder too")
     if fold != "0" and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
     if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
+    if groups is None and (out/"config.json").is_file() and (out/"groups.csv").is_file(): groups = out/"groups.csv" # of this run, which goes on
     there, pairs = _known_copies(known, groups)
     parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, there, seed=seed)
     torch.manual_seed(seed)
@@ -459,9 +460,9 @@ def write_overlays(folder:str|Path, # Folder to write
     for i in tqdm(truth.ids, desc=Path(folder).name, unit="image"):
         with replacing(Path(folder)/f"{i}.png") as part: draw(i).savefig(part, dpi=100)
 
-# %% ../nbs/50_cli.ipynb #1f200775
-BESIDE = ("The model trained here has seen 96 strips of the same generator. A model that comes with the package has seen photographs of real steel and no strip of this "
-          "generator; its classes have other names, so all are judged by defect type. The figures say how far it carries to strips like these. "
+# %% ../nbs/50_cli.ipynb #4a75c56b
+BESIDE = ("The model trained here has seen 96 strips of the same generator. A model that comes with the package has seen defects on photographs of real steel only, and strips of "
+          "this generator only without defects; its classes have other names, so all are judged by defect type. The figures say how far it carries to strips like these. "
           "They do not say which model is better on steel.")
 
 # %% ../nbs/50_cli.ipynb #f3828179

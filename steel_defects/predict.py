@@ -51,15 +51,15 @@ def model_config(net:nn.Module,       # A network with a `config`, of a class in
     "Describe a model so that `load_model` can build it again."
     return dict(format="steel_defects model", version=1, network=type(net).__name__, unet=net.config, classes=class_dicts(classes), steps=list(steps))
 
-# %% ../nbs/35_predict.ipynb #4c406a43
+# %% ../nbs/35_predict.ipynb #6ef7b0ee
 def save_model(folder:str|Path, # Folder to write, made when missing
     model:Model,                # What to write
     *,
-    half:bool=False,            # Weights in 16 bits, for half the size
+    half:bool=False,            # Kernels in 16 bits, for half the size
 )->Path:                        # The folder
     "Write a model's three files."
     folder = Path(folder)
-    save_weights(copy.deepcopy(model.net).half() if half else model.net, folder/"model.safetensors")
+    save_weights(model.net, folder/"model.safetensors", half)
     write_decision(folder/"decision.json", model.decision)
     write_json(folder/"config.json", model_config(model.net, model.classes, model.steps))
     return folder

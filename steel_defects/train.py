@@ -137,12 +137,14 @@ def load_checkpoint(out:Path, # Run folder
             warnings.warn(f"{path} cannot be read ({str(e).splitlines()[0][:80] if str(e) else type(e).__name__}): the checkpoint before it is taken")
     if paths: raise ValueError(f"{out}/checkpoints holds no checkpoint that can be read: remove that folder to train anew")
 
-# %% ../nbs/34_train.ipynb #7232e7c8
+# %% ../nbs/34_train.ipynb #2e576d5f
 def save_weights(model:nn.Module, # Any module
     path:Path,                    # The safetensors file to write
+    half:bool=False,              # Kernels in 16 bits, for half the size; statistics, which may be beyond 65,504, stay as they are
 )->Path:                          # The file that was written
     "Write weights as safetensors, whole or not at all; loading them runs no code."
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    if half: tensors = {k: v.half() if v.ndim > 1 else v for k, v in tensors.items()}
     with replacing(path) as part: part.write_bytes(save(tensors))
     return Path(path)
 

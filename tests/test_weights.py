@@ -55,7 +55,7 @@ def test_folder_is_small_and_whole(name):
 def test_weights_are_16_bit_and_numbers(name):
     weights = load_file(model_folder(name)/"model.safetensors")
     floats = {k: v for k, v in weights.items() if v.is_floating_point()}
-    assert {v.dtype for v in floats.values()} == {torch.float16}
+    assert {v.dtype for v in floats.values() if v.ndim > 1} == {torch.float16}
     assert all(torch.isfinite(v).all() for v in floats.values()), "a weight beyond 65,504 became infinite in 16 bits"
 
 

@@ -1,0 +1,124 @@
+"""From a run folder to a model that comes with the package: weights in 16 bits, the decision, and a card with its scores.
+
+    python ship.py RUN [--name neu-strip]
+
+RUN is what `steel-defects train` left of NEU-Seg with one fold held back, in the folder `STEEL_RUNS`; `STEEL_DATA` names the real sets. The scores of the
+card are those of these very weights on the held-out fold, with decisions chosen on its other half; every figure is computed here.
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from arena import DATA, RUNS, iou_parts, mean_iou, neu_folds, one_a_picture
+from steel_defects.audit import read_pairs
+from steel_defects.catalog import read_severstal
+from steel_defects.files import read_json
+from steel_defects.folds import part_by_folds
+from steel_defects.intervals import bootstrap
+from steel_defects.mix import clean_windows
+from steel_defects.predict import WEIGHTS, load_model, predict_image, save_model
+from steel_defects.regions import region_table
+from steel_defects.rle import rle_decode
+from steel_defects.run import copied_floor, finish_run
+from steel_defects.synth import STYLES, synth_strip
+from tqdm.auto import tqdm
+
+CARD = Path(__file__).with_name("card.md") # with the places of the figures in braces
+
+
+def shown(
+    interval,      # From `bootstrap`
+)->str:            # Value and interval
+    "Write a score with its interval."
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def found_parts(
+    truth,         # Catalog of the held-out fold
+    rows:pd.DataFrame, # found.csv: what was found under decisions chosen on the other half
+)->np.ndarray:     # Pixels in both and in either, and those labelled and found, (N, C, 4)
+    "Count the pixels of every held-out image."
+    texts = rows.set_index(["ImageId", "ClassId"]).EncodedPixels.fillna("")
+    parts = []
+    for i in truth.ids:
+        found, true = np.stack([rle_decode(texts[i, c.id], truth.shape(i)) for c in truth.classes]), truth.stack(i)
+        parts.append(np.stack([(found & true).sum((1, 2)), (found | true).sum((1, 2)), true.sum((1, 2)), found.sum((1, 2))], axis=1))
+    return np.stack(parts)
+
+
+def class_rows(
+    parts:np.ndarray,  # From `found_parts`
+    families,          # Of the images
+    truth,             # Their catalog
+)->str:                # Lines of a table
+    "Write IoU and Dice of every class over all pixels, with intervals over families."
+    lines, every = [], [[c] for c in range(len(truth.classes))]+[[*range(len(truth.classes))]]
+    for name, classes in zip([*(c.name for c in truth.classes), "mean"], every):
+        iou, dice = (lambda p: mean_iou(p[..., classes, :2])), (lambda p: (2*p[..., classes, 0]/p[..., classes, 2:].sum(-1)).mean(-1))
+        lines.append(f"| {name} | {shown(bootstrap(parts, iou, groups=families))} | {shown(bootstrap(parts, dice, groups=families))} | 0.000 |")
+    return "\n".join(lines)
+
+
+def silence(
+    model,     # The shipped model
+    pieces,    # Images with the windows of good steel in each
+    size:int,  # Side of a window
+)->str:        # Cells of a table: windows, false regions per million pixels, share of false pixels
+    "Count what is found on good steel."
+    windows = regions = pixels = 0
+    for image, corners in tqdm(pieces, desc="good steel", unit="image", leave=False):
+        found = predict_image(model, image)
+        for top, left in corners:
+            part = found[:, top:top+size, left:left+size]
+            windows, regions, pixels = windows+1, regions+len(region_table(part)), pixels+int(part.any(0).sum())
+    return f"{windows} | {regions/(windows*size*size)*1e6:.1f} | {pixels/(windows*size*size):.2%}"
+
+
+def good_pieces(
+)->dict: # Name -> images with windows of good steel, none of them in training
+    "Gather good steel that training has not seen."
+    ids = (RUNS/"judge.txt").read_text().split()
+    strips = read_severstal(DATA/"severstal/train.csv", DATA/"severstal/train_images", image_ids=ids)
+    real = [(strips.image(i), clean_windows(strips.stack(i).any(0), (256, 256))) for i in strips.ids]
+    made = [(synth_strip((77, n), classes=(), style=STYLES[-1])[0].astype(np.float32)/255, [(0, 256*k) for k in range(6)]) for n in range(20)]
+    return {"severstal": real, "wet": made}
+
+
+def figures(
+    run:Path, # Run folder
+)->dict:      # Every figure of the card
+    "Compute what the card says."
+    neu, groups, folds = neu_folds()
+    truth = part_by_folds(neu, folds, read_json(run/"config.json")["data"]["fold"])[1]
+    model, families = load_model(run), groups.set_index("ImageId").family
+    parts = found_parts(truth, pd.read_csv(run/"found.csv"))
+    once = one_a_picture(truth, groups)
+    views = {v: shown(bootstrap(iou_parts(model.net, once, v), mean_iou, groups=families.loc[once.ids].to_numpy())) for v in (1, 4, 8)}
+    value = pd.DataFrame(read_json(run/"scores.json")["answers"]).set_index(["answer", "score"]).value
+    history = pd.read_csv(run/"history.csv")
+    return dict(rows=class_rows(parts, families.loc[truth.ids].to_numpy(), truth), images=len(truth), pictures=len(once),
+                families=families.loc[truth.ids].nunique(), train=len(neu)-len(truth), all=f"{len(neu):,}", views1=views[1], views4=views[4], views8=views[8],
+                dice=f"{value['prediction', 'Dice per image (empty = 1)']:.3f}", empty=f"{value['all empty', 'Dice per image (empty = 1)']:.3f}",
+                copied=f"{value['copied label', 'IoU over the set']:.3f}", minutes=f"{history.seconds.iloc[-1]/60:.0f}",
+                epoch=int(history.dice.idxmax())+1, epochs=len(history), **{name: silence(model, pieces, 256) for name, pieces in good_pieces().items()})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--name", default="neu-strip")
+    parser.add_argument("--anew", action="store_true", help="choose the decision and score again")
+    asked = parser.parse_args()
+    run = asked.run if asked.run.is_dir() else RUNS/asked.run
+    if asked.anew:
+        neu, groups, folds = neu_folds()
+        train, truth = part_by_folds(neu, folds, read_json(run/"config.json")["data"]["fold"])
+        finish_run(run, truth, groups=groups[groups.ImageId.isin(truth.ids)], floors={"copied label": copied_floor(train, truth, read_pairs(RUNS/"groups-pairs.csv"))})
+    told = figures(run)
+    folder = save_model(Path(WEIGHTS)/asked.name, load_model(run), half=True)
+    (folder/"card.md").write_text(CARD.read_text(encoding="utf-8").format(**told), encoding="utf-8")
+    print((folder/"card.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__": main()
