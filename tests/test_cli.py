@@ -300,7 +300,7 @@ def test_models_with_other_classes_stand_side_by_side(work, tmp_path, monkeypatc
     assert pd.read_csv(tmp_path/"a-model.csv", keep_default_na=False).ImageId.nunique() == len(truth)
     assert answers["a-model"].labels.equals(found_catalog(asked, predict_folder(model, truth.folder, ids=truth.ids)).labels)
     (heading, html), = show_beside(tmp_path, truth, {"trained here": truth, **answers}).items()
-    assert heading == "Beside the shipped model" and "no strip of this" in html and "better on steel" in html
+    assert heading == "Beside the shipped model" and "only without defects" in html and "better on steel" in html
     table = pd.read_csv(tmp_path/"types.csv").set_index(["type", "answer"])
     assert [*table.loc["crack"].index] == ["trained here", "a-model", "nothing found"] and {"crack", "inclusion", "patch", "mean of types"} == {t for t, _ in table.index}
     assert table.loc["mean of types", "trained here"].dice_per_image == 1 and table.xs("nothing found", level="answer").dice_where_present.max() == 0

@@ -35,7 +35,7 @@ def test_parts_equal_decide_and_dice(strip, empty):
     p, truth = strip
     values, scores = sweep_parts(p, truth, FEW, empty)
     assert values.shape == (len(p), len(FEW), 256) and scores.dtype == np.int16
-    levels = sorted({int(k)+d for k in np.unique(p) for d in (0, 1) if k+d < 256} | {0, 1, 255})
+    levels = sorted({int(k)+d for k in np.unique(p) for d in (0, 1) if int(k)+d < 256} | {0, 1, 255})
     for a, area in enumerate(FEW):
         for k in levels:
             found = decide(p, Decision((k,)*len(p), (area,)*len(p)))

@@ -22,7 +22,7 @@ from steel_defects.files import read_json, replacing
 from steel_defects.folds import part_by_folds
 from steel_defects.intervals import Interval, bootstrap
 from steel_defects.layouts import read_severstal
-from steel_defects.lite_unet import LightUp, LiteUNet, start_from_imagenet
+from steel_defects.lite_unet import LightUp, LiteUNet, hold_depthwise, start_from_imagenet
 from steel_defects.losses import bce, bce_dice, focal, soft_cldice, soft_dice, weighted_sum
 from steel_defects.mix import read_clean
 from steel_defects.synth import STYLES, even_classes, synth_set
@@ -40,14 +40,6 @@ def base(
 )->LiteUNet: # Three classes, the way down from photographs
     "Make the network that all others are compared with."
     return start_from_imagenet(LiteUNet(classes=3))
-
-
-def depthwise_frozen()->LiteUNet:
-    "Leave the filters that look around as ImageNet made them."
-    net = base()
-    for layer in net.encoder.modules():
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1: layer.weight.requires_grad_(False)
-    return net
 
 
 class LearnedUp(LightUp):
@@ -219,7 +211,7 @@ EXPERIMENTS = {
     "full-head": Experiment("two convolutions more at full resolution", full_head),
     "learned-up": Experiment("learned up-sampling", learned_up),
     "group-norm": Experiment("group normalisation on the way up", group_norm),
-    "frozen": Experiment("depthwise filters frozen", depthwise_frozen),
+    "frozen": Experiment("depthwise kernels held", lambda: hold_depthwise(base())),
     "deep": Experiment("deep supervision in training", wrap=deep, settings=dict(loss=deep_loss)),
     "whole": Experiment("an image-level head in training", wrap=whole, settings=dict(loss=whole_loss)),
     # where it starts
