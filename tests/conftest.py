@@ -5,8 +5,11 @@ from pathlib import Path
 import matplotlib
 import pytest
 from browser import chromium, lab  # noqa: F401  fixtures of whoever needs a browser
+from hypothesis import settings
 
 matplotlib.use("Agg")
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):
