@@ -360,7 +360,7 @@ def setup(app):
 
 CONFIG = {
     "extensions": ["myst_nb", "_docs"], "project": LIBRARY, "language": "en", "smartquotes": False, "pygments_style": "friendly",
-    "nb_execution_mode": "off", "nb_merge_streams": True, "nb_ipywidgets_js": {},
+    "nb_execution_mode": "off", "nb_render_markdown_format": "myst", "nb_merge_streams": True, "nb_ipywidgets_js": {},
     "myst_enable_extensions": ["dollarmath", "colon_fence"], "myst_heading_anchors": 4,
     "add_module_names": False, "toc_object_entries_show_parents": "hide", "python_maximum_signature_line_length": 100,
     "html_theme": "furo", "html_title": LIBRARY,
