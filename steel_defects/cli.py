@@ -219,73 +219,6 @@ def split(labels:Path,               # A label table, a COCO file, or a folder i
     write_folds(out, made)
     _say(f"{balance.to_string()}\nwritten to {out}")
 
-# %% ../nbs/50_cli.ipynb #bf042d3d
-def _start(net:str,        # unet or lite
-    model:str|None,        # Where to start from
-    imagenet:bool,         # Start from photographs
-    classes:Sequence,      # The classes to find
-    width:int, depth:int,  # Of unet
-    steps:list[str],       # Preprocessing asked for
-)->tuple[nn.Module, list[str]]: # The network as training begins, and its preprocessing
-    "Build the network to train, or take over one that was trained."
-    kinds = dict(unet=lambda: UNet(classes=len(classes), width=width, depth=depth), lite=lambda: LiteUNet(classes=len(classes)))
-    if net not in kinds: raise ValueError(f"--net is {net}: take {' or '.join(kinds)}")
-    if imagenet and (model or net != "lite"): raise ValueError("--imagenet is for --net lite, and not beside --from: take one of them")
-    if not model: return hold_depthwise(start_from_imagenet(kinds[net]())) if imagenet else kinds[net](), steps
-    old = load_model(model, device="cpu")
-    if steps and tuple(steps) != old.steps: raise ValueError(f"{model} was trained with the steps {list(old.steps)}: leave --step out")
-    if class_dicts(classes) != class_dicts(old.classes):
-        _say(f"{model} knows {', '.join(c.name for c in old.classes)}: its head is replaced by one for {', '.join(c.name for c in classes)}, all other weights are kept")
-    return with_classes(old, classes), list(old.steps)
-
-# %% ../nbs/50_cli.ipynb #620589e3
-@command
-def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
-    images:Path|None=None,       # Image folder of a label table or a COCO file
-    *,
-    out:Path=Path("run"),        # Run folder; a run that stopped goes on
-    folds:Path|None=None,        # CSV with ImageId,fold, as `split` makes it; default: a fifth held back
-    fold:str="0",                # The fold to hold back for validation
-    groups:Path|None=None,       # Table of `audit`; default: copies are looked for and kept in the run folder
-    epochs:int=20,               # Times through the training crops
-    net:str="unet",              # Network: unet, or lite, which is faster on large images
-    from_:str|None=None,         # Model to start from: neu-strip, or a run folder; with other classes its head is replaced
-    imagenet:bool=False,         # Let the way down of lite start from photographs, its depthwise kernels held; needs steel_defects[imagenet]
-    clean:Path|None=None,        # Folder of images of good steel to mix into training, as `clean` makes it
-    clean_share:float=.1,        # Share of training crops from these
-    width:int=16,                # Channels of unet at full resolution
-    depth:int=4,                 # Levels of unet
-    crop:int=256,                # Side of a training crop in pixels
-    batch:int=8,                 # Crops in a batch
-    crops:int|None=None,         # Crops an epoch; default: as many as cover the images
-    lr:float=3e-3,               # Highest learning rate
-    encoder_lr:float=1.,         # Share of it for the way down of lite, where it was trained before
-    ema:float=.998,              # Decay of the averaged weights, a step
-    strength:float=1.,           # Of the augmentation
-    patience:int=0,              # Stop after so many epochs without a better validation score; 0: never
-    seed:int=0,                  # Same seed, same training
-    workers:int=0,               # Loading processes beside the main one
-    present_only:bool=False,     # Leave out rows of the table whose image is not in the folder
-    step:list[str]=[],           # Preprocessing: flat_field, clahe; may be given several times
-):
-    "Train a U-Net and choose its decision."
-    known = read_catalog(labels, images, present_only=present_only)
-    if known.folder is None: raise ValueError(f"{labels} does not say where its images are: name the image folder too")
-    if fold != "0" and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
-    if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
-    if groups is None and (out/"config.json").is_file() and (out/"groups.csv").is_file(): groups = out/"groups.csv" # of this run, which goes on
-    there, pairs = _known_copies(known, groups)
-    parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, there, seed=seed)
-    torch.manual_seed(seed)
-    start, step = _start(net, from_, imagenet, known.classes, width, depth, step)
-    good = dict(clean=read_clean(clean, known.classes), clean_share=clean_share) if clean else {}
-    config = TrainConfig(epochs=epochs, lr=lr, encoder_lr=encoder_lr, ema=ema, patience=patience, seed=seed)
-    about = dict(start=dict(net=net, model=from_, imagenet=imagenet), data=dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold))
-    train_run(*parts, out, net=start, config=config, strength=strength, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers,
-              about=about, pairs=pairs, groups=there, **good)
-    _scores(read_json(out/"scores.json"))
-    _say(f"the model is in {out}; see it with: steel-defects report {out}")
-
 # %% ../nbs/50_cli.ipynb #d4c2455d
 def _known_copies(known:Catalog, # Images
     groups:Path|None,            # Table of `audit`; None: look for copies
@@ -303,6 +236,100 @@ def _known_copies(known:Catalog, # Images
         one = pairs[bad & (pairs.kind == "copy")].iloc[0]
         raise ValueError(f"{one.ImageId} and {one.other} are copies in {beside} and in two groups in {groups}: put them in one, or audit again")
     return there, pairs[pairs.ImageId.isin(known.ids) & pairs.other.isin(known.ids)].reset_index(drop=True)
+
+# %% ../nbs/50_cli.ipynb #5f688a58
+def _to_train_on(labels:Path, images:Path|None, present_only:bool, # Of `read_catalog`
+    folds:Path|None, fold:str, # Table of folds, and the one to hold back
+    groups:Path|None,          # Table of `audit`; None: as the run folder has it, or look for copies
+    out:Path,                  # Run folder
+    seed:int,                  # Of the part that is held back where there are no folds
+)->tuple[Catalog, tuple[Catalog, Catalog], dict, dict]: # All labels, the two parts, where they come from, `pairs` and `groups` of `train_run`
+    "Read labels and part them."
+    known = read_catalog(labels, images, present_only=present_only)
+    if known.folder is None: raise ValueError(f"{labels} does not say where its images are: name the image folder too")
+    if fold != "0" and not folds: raise ValueError(f"--fold {fold} is given without --folds: name the table that says which image is in which fold")
+    if seed < 0: raise ValueError(f"--seed is {seed}: take a whole number from 0")
+    if groups is None and (out/"config.json").is_file() and (out/"groups.csv").is_file(): groups = out/"groups.csv" # of this run, which goes on
+    there, pairs = _known_copies(known, groups)
+    parts = part_by_folds(known, folds, fold) if folds else grouped_holdout(known, there, seed=seed)
+    data = dict(labels=str(labels.resolve()), images=str(known.folder.resolve()), folds=folds and str(folds.resolve()), fold=fold)
+    return known, parts, data, dict(pairs=pairs, groups=there)
+
+# %% ../nbs/50_cli.ipynb #aafe0ca2
+def _lent(classes:Sequence,         # The classes to find
+    clean:Path|None, clean_share:float, # Folder of good steel, and its share of the crops
+    mix:Path|None, mix_share:float, # Labelled images in any readable layout, and their share
+)->dict[str, tuple[Catalog, float]]: # By name, as `train_run` takes them
+    "Read what other sets give to training."
+    lent = {}
+    if clean: lent["clean"] = read_clean(clean, classes), clean_share
+    if mix:
+        other = read_catalog(mix)
+        if other.folder is None: raise ValueError(f"{mix} does not say where its images are: give --mix a folder that holds both labels and images")
+        lent["mix"] = other if class_dicts(other.classes) == class_dicts(classes) else by_type(other, classes), mix_share
+    return lent
+
+# %% ../nbs/50_cli.ipynb #b87e48e0
+def _start(net:str,        # unet or lite
+    model:str|None,        # Where to start from
+    imagenet:bool,         # Start from photographs
+    classes:Sequence,      # The classes to find
+    width:int, depth:int,  # Of unet
+    steps:list[str],       # Preprocessing asked for
+    seed:int,              # Of random weights
+)->tuple[nn.Module, list[str]]: # The network as training begins, and its preprocessing
+    "Build the network to train, or take over one that was trained."
+    torch.manual_seed(seed)
+    kinds = dict(unet=lambda: UNet(classes=len(classes), width=width, depth=depth), lite=lambda: LiteUNet(classes=len(classes)))
+    if net not in kinds: raise ValueError(f"--net is {net}: take {' or '.join(kinds)}")
+    if imagenet and (model or net != "lite"): raise ValueError("--imagenet is for --net lite, and not beside --from: take one of them")
+    if not model: return hold_depthwise(start_from_imagenet(kinds[net]())) if imagenet else kinds[net](), steps
+    old = load_model(model, device="cpu")
+    if steps and tuple(steps) != old.steps: raise ValueError(f"{model} was trained with the steps {list(old.steps)}: leave --step out")
+    if class_dicts(classes) != class_dicts(old.classes):
+        _say(f"{model} knows {', '.join(c.name for c in old.classes)}: its head is replaced by one for {', '.join(c.name for c in classes)}, all other weights are kept")
+    return with_classes(old, classes), list(old.steps)
+
+# %% ../nbs/50_cli.ipynb #55c377f9
+@command
+def train(labels:Path,           # A label table, a COCO file, or a folder in any readable layout
+    images:Path|None=None,       # Image folder of a label table or a COCO file
+    *,
+    out:Path=Path("run"),        # Run folder; a run that stopped goes on
+    folds:Path|None=None,        # CSV with ImageId,fold, as `split` makes it; default: a fifth held back
+    fold:str="0",                # The fold to hold back for validation
+    groups:Path|None=None,       # Table of `audit`; default: copies are looked for and kept in the run folder
+    epochs:int=20,               # Times through the training crops
+    net:str="unet",              # Network: unet, or lite, which is faster on large images
+    from_:str|None=None,         # Model to start from: neu-strip, or a run folder; with other classes its head is replaced
+    imagenet:bool=False,         # Let the way down of lite start from photographs, its depthwise kernels held; needs steel_defects[imagenet]
+    clean:Path|None=None,        # Folder of images of good steel to mix into training, as `clean` makes it
+    clean_share:float=.1,        # Share of training crops from these
+    mix:Path|None=None,          # Further labelled images to train on, in any readable layout; their masks count by defect type
+    mix_share:float=.2,          # Share of training crops from these
+    width:int=16,                # Channels of unet at full resolution
+    depth:int=4,                 # Levels of unet
+    crop:int=256,                # Side of a training crop in pixels
+    batch:int=8,                 # Crops in a batch
+    crops:int|None=None,         # Crops an epoch; default: as many as cover the images
+    lr:float=3e-3,               # Highest learning rate
+    encoder_lr:float=1.,         # Share of it for the way down of lite, where it was trained before
+    ema:float=.998,              # Decay of the averaged weights, a step
+    strength:float=1.,           # Of the augmentation
+    patience:int=0,              # Stop after so many epochs without a better validation score; 0: never
+    seed:int=0,                  # Same seed, same training
+    workers:int=0,               # Loading processes beside the main one
+    present_only:bool=False,     # Leave out rows of the table whose image is not in the folder
+    step:list[str]=[],           # Preprocessing: flat_field, clahe; may be given several times
+):
+    "Train a U-Net and choose its decision."
+    known, parts, data, copies = _to_train_on(labels, images, present_only, folds, fold, groups, out, seed)
+    start, step = _start(net, from_, imagenet, known.classes, width, depth, step, seed)
+    config = TrainConfig(epochs=epochs, lr=lr, encoder_lr=encoder_lr, ema=ema, patience=patience, seed=seed)
+    train_run(*parts, out, net=start, config=config, strength=strength, size=(crop, crop), batch=batch, crops=crops, steps=step, workers=workers, **copies,
+              beside=_lent(known.classes, clean, clean_share, mix, mix_share), about=dict(start=dict(net=net, model=from_, imagenet=imagenet), data=data))
+    _scores(read_json(out/"scores.json"))
+    _say(f"the model is in {out}; see it with: steel-defects report {out}")
 
 # %% ../nbs/50_cli.ipynb #85e729bb
 def _scores(scores:dict): # What scores.json holds

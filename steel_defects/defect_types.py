@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['TYPE_CLASSES', 'by_type', 'score_types']
 
-# %% ../nbs/26_defect_types.ipynb #c794cbf4
+# %% ../nbs/26_defect_types.ipynb #c9eecdfa
 from dataclasses import replace
-from typing import Mapping
+from typing import Mapping, Sequence
 import pandas as pd
 from .catalog import Catalog, _catalog
 from .defects import CRACK, INCLUSION, PATCH, DefectClass
@@ -18,17 +18,21 @@ from .rle import rle_encode
 TYPE_CLASSES = (DefectClass(1, "crack", CRACK, pattern="diagonal"), DefectClass(2, "inclusion", INCLUSION, pattern="dots"),
                 DefectClass(3, "patch", PATCH, pattern="horizontal"))
 
-# %% ../nbs/26_defect_types.ipynb #3c1f90df
+# %% ../nbs/26_defect_types.ipynb #daa40047
 def by_type(catalog:Catalog, # Labels or predictions with any classes
-)->Catalog:                  # The same images with the classes of `TYPE_CLASSES`
+    classes:Sequence[DefectClass]=TYPE_CLASSES, # One of each type that the catalog has, as a rule
+)->Catalog:                  # The same images with these classes; `ValueError` where a type of the catalog has no class, or two
     "Join the masks of each defect type."
-    rows = []
+    rows, borne = [], {c.type for c in catalog.classes if c.id in set(catalog.labels.ClassId)}
+    for t in borne:
+        if (n := sum(c.type == t for c in classes)) != 1:
+            raise ValueError(f"masks of type {t.name} fit {n} of the classes {', '.join(c.name for c in classes)}: let one class be of that type")
     for i in catalog.labels.ImageId.unique():
         stack = catalog.stack(i)
-        for t in TYPE_CLASSES:
-            channels = [c.id-1 for c in catalog.classes if c.type == t.type]
-            if (mask := stack[channels].any(0)).any(): rows.append((i, t.id, rle_encode(mask)))
-    return _catalog(rows, catalog.images, TYPE_CLASSES, catalog.folder)
+        for new in classes:
+            channels = [c.id-1 for c in catalog.classes if c.type == new.type]
+            if (mask := stack[channels].any(0)).any(): rows.append((i, new.id, rle_encode(mask)))
+    return _catalog(rows, catalog.images, tuple(classes), catalog.folder)
 
 # %% ../nbs/26_defect_types.ipynb #9130cede
 def score_types(truth:Catalog,    # Labels with any classes

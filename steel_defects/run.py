@@ -153,7 +153,7 @@ def _checked(net:nn.Module,        # What to train
     if net.config["classes"] != len(classes): raise ValueError(f"the network answers {net.config['classes']} classes and the labels have {len(classes)}: give it another head with with_classes")
     return net
 
-# %% ../nbs/36_run.ipynb #68a23db0
+# %% ../nbs/36_run.ipynb #3a4d8dd7
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -172,12 +172,12 @@ def train_run(train:Catalog,   # Images to learn from
     callbacks:Sequence[Callable]=(), # Called with the history after each epoch
     pairs:pd.DataFrame|None=None, # Near copies among all images, from `near_copies`; None: there are none, you are sure
     groups:pd.DataFrame|None=None, # Groups of your own; None: those of the pairs
-    clean:Catalog|None=None,   # Images of good steel to mix into training, of the same classes
-    **crop_args,               # `crops` (an epoch), `defect_share`, `clean_share` of `crop_loader`
+    beside:Mapping[str, tuple[Catalog, float]]={}, # Further catalogs of the same classes by name, and the share of the crops that comes from each
+    **crop_args,               # `crops` (an epoch), `defect_share` of `crop_loader`
 )->Model:                      # The trained model with its decision
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
     process_state(config.cpu, anew=True), _check_parts(train, valid)
-    catalogs = {name: c for name, c in (("train", train), ("valid", valid), ("clean", clean)) if c is not None}
+    catalogs = dict(train=train, valid=valid, **{name: c for name, (c, _) in beside.items()})
     parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in catalogs.items()}
     data = dict(data=dict(images=str(valid.folder.resolve()))) if valid.folder else {}
     copies = {} if pairs is None else dict(floors={"copied label": copied_floor(train, valid, pairs)}, pairs=pairs,
@@ -185,8 +185,8 @@ def train_run(train:Catalog,   # Images to learn from
     torch.manual_seed(config.seed)
     net = _checked(net or UNet(classes=len(train.classes), width=width, depth=depth), train.classes)
     augment = augmentation(strength=strength, turns=size[0] == size[1])
-    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, steps=steps, seed=config.seed, clean=clean, **crop_args)
-    recipe = dict(crop_args, size=list(size), batch=batch, strength=strength, loss=loss_name(loss), crops=len(loader.dataset))
+    loader = crop_loader(train, batch=batch, augment=augment, workers=workers, size=size, steps=steps, seed=config.seed, beside=[*beside.values()], **crop_args)
+    recipe = dict(crop_args, beside={name: share for name, (_, share) in beside.items()}, size=list(size), batch=batch, strength=strength, loss=loss_name(loss), crops=len(loader.dataset))
     told = dict(model_config(net, train.classes, steps), recipe=recipe, images=parts, **{**data, **(about or {})})
     with ExitStack() as held:
         in_main_process(lambda: held.enter_context(locked(out)))

@@ -1,4 +1,4 @@
-"Good steel cut out of strips and laid beside a set: no labelled pixel goes in, every window is free, nothing comes twice."
+"What other sets lend to training: good steel without a labelled pixel, labels by defect type, each its share of the crops."
 from dataclasses import replace
 
 import numpy as np
@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from typer.testing import CliRunner
 
-from steel_defects.catalog import _catalog, write_labels
+from steel_defects.catalog import _catalog, read_severstal, write_labels
 from steel_defects.cli import app
-from steel_defects.dataset import crop_loader
+from steel_defects.dataset import Crops, Mixture, crop_loader
+from steel_defects.defect_types import by_type
 from steel_defects.defects import NEU_SEG, SEVERSTAL
 from steel_defects.images import read_image, write_image
-from steel_defects.mix import clean_parts, clean_windows, join_catalogs, read_clean
+from steel_defects.mix import clean_parts, clean_windows, read_clean
 from steel_defects.rle import rle_encode
+from steel_defects.synth import even_classes, synth_set
 
 
 def run(*args):
@@ -77,39 +79,45 @@ def test_no_window_is_free(strips, tmp_path):
         clean_parts(strips, tmp_path/"good", size=(40, 150))
 
 
-# --- laying together
-
-def test_joined_images_and_masks_are_what_they_were(strips, tmp_path):
-    good = clean_parts(strips, tmp_path/"good", size=(40, 32))
-    both = join_catalogs(strips, good)
-    assert len(both) == len(strips)+len(good) and both.folder == tmp_path.resolve()
-    for way, c in (("strips", strips), ("good", good)):
-        for i in c.ids:
-            assert (both.image(f"{way}/{i}") == c.image(i)).all() and (both.stack(f"{way}/{i}") == c.stack(i)).all()
-    assert sum(bool(both.stack(i).any()) for i in both.ids) == 3
-
-
-def test_one_folder_inside_the_other(strips, tmp_path):
-    "Good windows below the image folder keep their place."
-    good = clean_parts(strips, strips.folder/"good", size=(40, 32))
-    both = join_catalogs(strips, good)
-    assert set(strips.ids) < set(both.ids) and {i for i in both.ids if i.startswith("good/")} == {f"good/{i}" for i in good.ids}
-
-
-def test_what_cannot_be_joined(strips, tmp_path):
-    good = clean_parts(strips, tmp_path/"good", size=(40, 32))
-    with pytest.raises(ValueError, match="is in two of the catalogs: join each once"): join_catalogs(strips, good, good)
-    with pytest.raises(ValueError, match="without an image folder cannot be joined"): join_catalogs(strips, replace(good, folder=None))
-    other = replace(strips, classes=NEU_SEG, folder=strips.folder/"coil 1")
-    with pytest.raises(ValueError, match="has other classes than"): join_catalogs(strips, other)
-    assert len(join_catalogs(strips, replace(good, classes=NEU_SEG))) == len(strips)+len(good)  # without labels its classes do not matter
-
+# --- in training
 
 def test_good_windows_are_drawn_for_training(strips, tmp_path):
     good = clean_parts(strips, tmp_path/"good", size=(40, 32))
     drawn = dict(batch=1, size=(32, 32), crops=60, seed=0, augment=None, defect_share=1.)
-    share = {s: np.mean([not y.any() for _, y in crop_loader(strips, clean=good, clean_share=s, **drawn)]) for s in (0., .5)}
+    share = {s: np.mean([not y.any() for _, y in crop_loader(strips, beside=[(good, s)], **drawn)]) for s in (0., .5)}
     assert share[0.] == 0 and .3 < share[.5] < .7
+
+
+@settings(max_examples=30, deadline=None)
+@given(shares=st.lists(st.floats(0, .5), min_size=1, max_size=3).filter(lambda s: sum(s) <= 1), seed=st.integers(0, 99))
+def test_every_part_gives_its_share(shares, seed):
+    "Of grey levels one for each part; the count of each is binomial, five standard deviations are allowed."
+    parts = [_catalog([], [("a.png", 8, 8)], SEVERSTAL, None) for _ in range(len(shares)+1)]
+    crops = [Crops(p, size=(8, 8), crops=1000, seed=seed, defect_share=0.) for p in parts]
+    for n, c in enumerate(crops): c.images = lambda i, n=n: (np.full((8, 8), n, np.float32), (0., 1.))
+    drawn = Mixture(crops[0], list(zip(crops[1:], shares)))
+    counts = np.bincount([int(drawn[i]["image"].max()) for i in range(1000)], minlength=len(parts))
+    for count, p in zip(counts, [1-sum(shares), *shares]): assert abs(count-1000*p) <= 5*np.sqrt(1000*max(p*(1-p), 1e-12))+1e-6
+
+
+def test_another_epoch_draws_anew(strips, tmp_path):
+    good = clean_parts(strips, tmp_path/"good", size=(40, 32))
+    drawn = Mixture(Crops(strips, size=(32, 32), crops=60, defect_share=1.), [(Crops(good, size=(32, 32), crops=60), .5)])
+    bears = {}
+    for epoch in (0, 1, 0):
+        drawn.set_epoch(epoch)
+        assert {c.epoch for c in drawn.parts} == {epoch}
+        now = [bool(drawn[i]["mask"].any()) for i in range(60)]
+        assert bears.setdefault(epoch, now) == now
+    assert bears[0] != bears[1]
+
+
+@pytest.mark.parametrize("change, sentence", [(dict(share=1.2), "add up to 1 or less"), (dict(share=-.1), "take shares from 0"), (dict(size=(16, 16)), "cannot join"),
+                                              (dict(crops=9), "cannot join"), (dict(classes=NEU_SEG), "cannot join")])
+def test_what_cannot_be_mixed(strips, change, sentence):
+    asked = dict(share=.5, size=(8, 8), crops=10, classes=SEVERSTAL) | change
+    other = Crops(replace(strips, classes=asked["classes"], labels=strips.labels[:0]), size=asked["size"], crops=asked["crops"])
+    with pytest.raises(ValueError, match=sentence): Mixture(Crops(strips, size=(8, 8), crops=10), [(other, asked["share"])])
 
 
 # --- the commands
@@ -163,9 +171,32 @@ def test_train_joins_good_steel(strips, labels, tmp_path, monkeypatch):
     pd.DataFrame(dict(ImageId=strips.ids, fold=[0, 1, 1])).to_csv(tmp_path/"folds.csv", index=False)
     args = ["train", labels, strips.folder, "--folds", tmp_path/"folds.csv", "--out", tmp_path/"run"]
     run(*args, "--clean", tmp_path/"good", "--clean-share", .25)
-    assert seen["train"].ids == strips.ids[1:] and seen["valid"].ids == strips.ids[:1] and seen["clean_share"] == .25
-    assert sorted(seen["clean"].ids) == sorted(good.ids) and seen["clean"].classes == strips.classes
+    lent, share = seen["beside"]["clean"]
+    assert seen["train"].ids == strips.ids[1:] and seen["valid"].ids == strips.ids[:1] and share == .25
+    assert sorted(lent.ids) == sorted(good.ids) and lent.classes == strips.classes
     seen.clear()
     run(*args)
-    assert seen["train"].ids == strips.ids[1:] and "clean" not in seen
+    assert seen["train"].ids == strips.ids[1:] and not seen["beside"]
     with pytest.raises(OSError, match="nowhere"): run(*args, "--clean", tmp_path/"nowhere")
+
+
+def test_train_takes_other_labels_by_type(tmp_path, monkeypatch):
+    "Synthetic strips for NEU-Seg's classes: every mask under the class of its type; other labels of the same classes are left as they are."
+    seen = {}
+    monkeypatch.setattr("steel_defects.cli.train_run", lambda train, valid, out, **kwargs: seen.update(kwargs))
+    monkeypatch.setattr("steel_defects.cli._scores", lambda scores: None)
+    monkeypatch.setattr("steel_defects.cli.read_json", lambda path: {})
+    made = synth_set(tmp_path/"made", 6, seed=5, frequency=even_classes, progress=False)
+    known = read_severstal(made/"train.csv", made/"train_images")
+    neu = by_type(known, NEU_SEG)
+    write_labels(neu, tmp_path/"neu.csv")
+    run("train", tmp_path/"neu.csv", known.folder, "--mix", made, "--mix-share", .3, "--clean", known.folder, "--out", tmp_path/"run")
+    (lent, share), (_, other) = seen["beside"]["mix"], seen["beside"]["clean"]
+    assert share == .3 and other == .1 and lent.classes == NEU_SEG and len(lent) == 6
+    for i in known.ids:
+        inclusion, crack, thin, patch = known.stack(i)
+        assert (lent.stack(i) == [inclusion, patch, crack | thin]).all()
+    run("train", made, "--mix", made, "--out", tmp_path/"other")
+    pd.testing.assert_frame_equal(seen["beside"]["mix"][0].labels, known.labels)
+    with pytest.raises(ValueError, match="neu.csv does not say where its images are: give --mix a folder"): run("train", made, "--mix", tmp_path/"neu.csv", "--out", tmp_path/"x")
+    with pytest.raises(ValueError, match="masks of type crack fit 2 of the classes"): by_type(neu, SEVERSTAL)

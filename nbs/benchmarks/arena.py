@@ -4,7 +4,7 @@
 read, one that was stopped goes on, so a notebook can be run again at no cost.
 """
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ def trained(
     loss:Callable=bce_dice, # From logits and masks to a scalar
     batch:int=8, size:int=192, strength:float=1.5, seed:int=0, # Crops in a batch, their side, augmentation, source of chance
     defect_share:float=.7,  # Of the crops
-    clean:Catalog|None=None, clean_share:float=.1, # Good steel from elsewhere, and its share of the crops
+    beside:Sequence[tuple[Catalog, float]]=(), # Further catalogs, and the share of the crops that comes from each
     wrap:Callable|None=None, # Puts a module around the network, `.net`, for what is there in training only
     **config,               # lr, encoder_lr, ema, ... of `TrainConfig`
 )->tuple[nn.Module, dict]:  # The network as training left it, and seconds, parameters and the settings
@@ -97,10 +97,10 @@ def trained(
     net, out = make(), RUNS/name
     learner = wrap(net) if wrap else net
     crops = max(batch, images//8//batch*batch) # eight parts, so that a run that is stopped goes on
-    loader = crop_loader(train, batch=batch, augment=augmentation(strength=strength), clean=clean, clean_share=clean_share,
+    loader = crop_loader(train, batch=batch, augment=augmentation(strength=strength), beside=beside,
                          size=(size, size), crops=crops, seed=seed, defect_share=defect_share)
     config = TrainConfig(epochs=8, seed=seed, **config)
-    about = dict(network=type(net).__name__, images=images, size=size, batch=batch, strength=strength, shares=[defect_share, clean_share if clean else 0.], train=len(train))
+    about = dict(network=type(net).__name__, images=images, size=size, batch=batch, strength=strength, shares=[defect_share, *(share for _, share in beside)], train=len(train))
     if not (out/"seconds.json").is_file():
         history = fit(learner, loader, None, loss=loss, out=out, config=config, about=about)
         write_json(out/"seconds.json", dict(seconds=float(history.seconds.iloc[-1]), threads=torch.get_num_threads()))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from arena import RUNS, iou_parts, mean_iou, neu_folds, one_a_picture, trained
 from safetensors.torch import load_file
 from steel_defects.catalog import Catalog
+from steel_defects.defect_types import by_type
 from steel_defects.files import read_json, replacing
 from steel_defects.folds import part_by_folds
 from steel_defects.intervals import Interval, bootstrap
@@ -100,6 +101,20 @@ def strips(
     folder = RUNS/"synth-before"
     if not (folder/"train.csv").is_file(): synth_set(folder, 160, seed=11, frequency=even_classes, styles=[s for s in STYLES if s.name != "wet"])
     return read_severstal(folder/"train.csv", folder/"train_images")
+
+
+def lent_strips(
+    classes:tuple, # Of NEU-Seg
+)->Catalog:        # The same strips, their masks by defect type
+    "Give strips to be mixed into the training itself."
+    return by_type(strips(), classes)
+
+
+def good(
+    classes:tuple, # Of NEU-Seg
+)->Catalog:        # Windows without a defect
+    "Give good steel, as `steel-defects clean` has cut it out."
+    return read_clean(RUNS/"good", classes)
 
 
 def after_strips(
@@ -195,7 +210,7 @@ class Experiment:
     what:str                # In words
     make:Callable = base    # Makes the network
     wrap:Callable|None = None # What is around it in training only
-    clean:bool = False      # Mix good steel into the crops?
+    beside:tuple = ()       # What else gives crops: functions from classes to a catalog, each with its share
     images:int = IMAGES     # Crops to train on
     settings:dict = field(default_factory=dict) # What differs from `BASE`
 
@@ -236,7 +251,8 @@ EXPERIMENTS = {
     "strength-.5": _set("augmentation .5", strength=.5),
     "strength-3": _set("augmentation 3", strength=3.),
     "anywhere": _set("crops drawn anywhere", defect_share=0.),
-    "clean": Experiment("a tenth of the crops good steel", clean=True),
+    "clean": Experiment("a tenth of the crops good steel", beside=((good, .1),)),
+    "mix": Experiment("a fifth of the crops synthetic strips", beside=((lent_strips, .2),)),
 }
 
 
@@ -261,7 +277,7 @@ def run(
     if name not in EXPERIMENTS: raise ValueError(f"there is no experiment {name}: take one of {', '.join(EXPERIMENTS)}")
     one, (train, held, _) = EXPERIMENTS[name], parts_of_neu()
     folder = f"exp-{name}-{seed}"
-    net, _ = trained(folder, one.make, train, clean=read_clean(RUNS/"good", train.classes) if one.clean else None, images=images or one.images, wrap=one.wrap, seed=seed,
+    net, _ = trained(folder, one.make, train, beside=[(other(train.classes), share) for other, share in one.beside], images=images or one.images, wrap=one.wrap, seed=seed,
                      **{**BASE, **one.settings})
     for views in (1, 8):
         kept = RUNS/folder/f"pixels-{views}.npy"
