@@ -156,8 +156,7 @@ from .sweep import (
 )
 from . import mix as mix
 from .mix import (
-    clean_parts as clean_parts, clean_windows as clean_windows, join_catalogs as join_catalogs,
-    read_clean as read_clean,
+    clean_parts as clean_parts, clean_windows as clean_windows, good_windows as good_windows, read_clean as read_clean,
 )
 from . import defect_types as defect_types
 from .defect_types import (
@@ -165,10 +164,10 @@ from .defect_types import (
 )
 from . import dataset as dataset
 from .dataset import (
-    Collate as Collate, Crops as Crops, Images as Images, STEPS as STEPS, Strips as Strips,
-    WithGoodSteel as WithGoodSteel, augmentation as augmentation, class_weights as class_weights,
-    crop_corner as crop_corner, crop_loader as crop_loader, known_steps as known_steps, prepare as prepare,
-    random_pixel as random_pixel, strip_loader as strip_loader,
+    Collate as Collate, Crops as Crops, Images as Images, Mixture as Mixture, STEPS as STEPS, Strips as Strips,
+    augmentation as augmentation, class_weights as class_weights, crop_corner as crop_corner,
+    crop_loader as crop_loader, known_steps as known_steps, prepare as prepare, random_pixel as random_pixel,
+    strip_loader as strip_loader,
 )
 from . import unet as unet
 from .unet import (

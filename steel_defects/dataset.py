@@ -154,7 +154,7 @@ class Crops(Dataset):
         stack = self.catalog.stack(image_id)[(slice(None), *window)]
         return dict(image=_pad(image[window], self.size)[None], mask=_pad(stack, self.size), level=level, seed=seed)
 
-# %% ../nbs/30_dataset.ipynb #b788dbd4
+# %% ../nbs/30_dataset.ipynb #63793c67
 class Mixture(Dataset):
     "Crops of a catalog, of which others give a share."
     def __init__(self, crops:Crops, # Crops of the set
@@ -163,7 +163,7 @@ class Mixture(Dataset):
         shares = [share for _, share in others]
         if min(shares, default=0) < 0 or sum(shares) > 1: raise ValueError(f"the shares of other catalogs are {shares}: take shares from 0 that add up to 1 or less")
         for other, _ in others:
-            if len(other) < len(crops) or other.size != crops.size or len(other.catalog.classes) != len(crops.catalog.classes):
+            if len(other) < len(crops) or other.size != crops.size or tuple(other.catalog.classes) != tuple(crops.catalog.classes):
                 raise ValueError(f"{len(other)} crops of {other.size} cannot join {len(crops)} of {crops.size}: take one size, the same classes and as many crops")
         self.crops, self.parts, self.edges = crops, [*(other for other, _ in others), crops], np.cumsum(shares)
 

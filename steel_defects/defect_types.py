@@ -5,24 +5,25 @@
 # %% auto #0
 __all__ = ['TYPE_CLASSES', 'by_type', 'score_types']
 
-# %% ../nbs/26_defect_types.ipynb #c9eecdfa
-from dataclasses import replace
+# %% ../nbs/26_defect_types.ipynb #2348ae1f
 from typing import Mapping, Sequence
 import pandas as pd
 from .catalog import Catalog, _catalog
-from .defects import CRACK, INCLUSION, PATCH, DefectClass
+from .defects import CRACK, INCLUSION, PATCH, DefectClass, class_dicts
 from .evaluate import score_catalog, summary
+from .protocols import empty_answer
 from .rle import rle_encode
 
 # %% ../nbs/26_defect_types.ipynb #426aa95f
 TYPE_CLASSES = (DefectClass(1, "crack", CRACK, pattern="diagonal"), DefectClass(2, "inclusion", INCLUSION, pattern="dots"),
                 DefectClass(3, "patch", PATCH, pattern="horizontal"))
 
-# %% ../nbs/26_defect_types.ipynb #daa40047
+# %% ../nbs/26_defect_types.ipynb #7df7b37f
 def by_type(catalog:Catalog, # Labels or predictions with any classes
     classes:Sequence[DefectClass]=TYPE_CLASSES, # One of each type that the catalog has, as a rule
 )->Catalog:                  # The same images with these classes; `ValueError` where a type of the catalog has no class, or two
-    "Join the masks of each defect type."
+    "Join the masks of each defect type; a catalog of these very classes stays as it is."
+    if class_dicts(catalog.classes) == class_dicts(classes): return catalog
     rows, borne = [], {c.type for c in catalog.classes if c.id in set(catalog.labels.ClassId)}
     for t in borne:
         if (n := sum(c.type == t for c in classes)) != 1:
@@ -34,13 +35,13 @@ def by_type(catalog:Catalog, # Labels or predictions with any classes
             if (mask := stack[channels].any(0)).any(): rows.append((i, new.id, rle_encode(mask)))
     return _catalog(rows, catalog.images, tuple(classes), catalog.folder)
 
-# %% ../nbs/26_defect_types.ipynb #9130cede
+# %% ../nbs/26_defect_types.ipynb #9138d0c4
 def score_types(truth:Catalog,    # Labels with any classes
     answers:Mapping[str, Catalog], # By name, each with any classes: predictions for the same images
 )->pd.DataFrame:                  # type, answer, bearing (images), dice_where_present, dice_per_image, iou_over_set; the mean of types last
     "Score answers with different classes against the same labels, by defect type."
     wanted, tables, names = by_type(truth), [], ["dice_where_present", "dice_per_image", "iou_over_set"]
-    for answer, found in {**answers, "nothing found": replace(truth, labels=truth.labels[:0])}.items():
+    for answer, found in {**answers, "nothing found": empty_answer(wanted)}.items():
         s = summary(score_catalog(wanted, by_type(found)), wanted.classes).rename(columns=dict(name="type", type="kind"))
         tables.append(s.replace({"type": {"mean of classes": "mean of types"}}).assign(answer=answer)[["type", "answer", "bearing", *names]])
     table = pd.concat(tables, ignore_index=True)

@@ -6,7 +6,7 @@
 __all__ = ['region_sizes', 'amounts', 'balance_bars', 'bearing_images', 'labelled', 'region_shapes', 'size_range', 'crop_shares',
            'crop_bars', 'ImbalanceExplorer', 'images_between', 'correct_and_failed', 'score_range', 'MetricExplorer']
 
-# %% ../nbs/46_explorers.ipynb #dcb536ca
+# %% ../nbs/46_explorers.ipynb #18523106
 import io
 from html import escape
 from typing import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ from .live import Explorer
 from .overlay import overlay_masks
 from .plots import backdrop
 from .regions import region_table
-from .report import MEASURES, SCORES, compared, legend_html, scored_rows
+from .report import MEASURES, SCORES, _check_scores, compared, legend_html, scored_rows
 from .rle import rle_area
 
 # %% ../nbs/46_explorers.ipynb #e5302e97
@@ -370,14 +370,11 @@ def _picked(self:ImbalanceExplorer)->str: # What is shown
 _COSTS = {"fp": "false pixels", "fn": "missed pixels"} # the less the better
 _KNOWN = {"ImageId", "ClassId", "tp", "tn", *SCORES, *_COSTS}
 
-# %% ../nbs/46_explorers.ipynb #91b4e97b
+# %% ../nbs/46_explorers.ipynb #a2607758
 def _score_names(table:pd.DataFrame, # From `score_catalog`, perhaps with further columns
 )->dict[str, str]:                  # Names of the scores by column
     "List the scores that a table has."
-    if missing := [c for c in ("ImageId", "ClassId", "tp", "fp", "fn", *SCORES) if c not in table]:
-        raise ValueError(f"the table of scores has no column {missing[0]!r}: make it with score_catalog")
-    if (twice := table.duplicated(["ImageId", "ClassId"])).any():
-        raise ValueError(f"the table of scores has {table.ImageId[twice].iloc[0]} twice with one class: make it with score_catalog")
+    _check_scores(table)
     more = [c for c in table.select_dtypes("number") if c not in _KNOWN]
     return SCORES | _COSTS | {c: str(c) for c in more}
 
@@ -518,7 +515,7 @@ def _forms(self:MetricExplorer)->tuple[pd.DataFrame, str]: # From `region_shapes
     bearing = int(self.truth.presence().any(axis=1).sum())
     return shapes, f"Measured on {n:,} of {bearing:,} images with a defect, as many of each class." if n < bearing else ""
 
-# %% ../nbs/46_explorers.ipynb #1b9d2bf7
+# %% ../nbs/46_explorers.ipynb #441d73a0
 @patch
 def _draw(self:MetricExplorer)->str: # What is shown
     "Draw the chart, or part the images."
@@ -533,8 +530,8 @@ def _draw(self:MetricExplorer)->str: # What is shown
         self.border.min, self.border.max = low, high
         self.border.description = "correct up to" if score in _COSTS else "correct from"
         return self._split()
-    shapes, note = self._forms() if against in ("elongation", "contrast") else (None, "")
     if class_id == 0 and against in ("elongation", "contrast"): raise ValueError(f"{against} belongs to a class: choose all classes or one of them")
+    shapes, note = self._forms() if against in ("elongation", "contrast") else (None, "")
     args, self.rows = score_range(self.table, self.truth.classes, score, class_id=class_id, against=against, shapes=shapes, note=note)
     self.chart.show(**args)
     return self._picked()

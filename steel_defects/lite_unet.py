@@ -69,7 +69,7 @@ class LightUp(nn.Module):
     def forward(self, x:Tensor, skip:Tensor)->Tensor:
         return self.mix(torch.cat([F.interpolate(x, scale_factor=2., mode="nearest"), skip], dim=1))
 
-# %% ../nbs/32_lite_unet.ipynb #5b401cb9
+# %% ../nbs/32_lite_unet.ipynb #e40fcd94
 class LiteUNet(nn.Module):
     "Images (B, in_channels, H, W) of any H and W to logits (B, classes, H, W), pixel for pixel."
     def __init__(self,
@@ -81,7 +81,8 @@ class LiteUNet(nn.Module):
                  prior:float=.01):    # Probability that every pixel starts from
         super().__init__()
         self.config = dict(classes=classes, in_channels=in_channels, fine=fine, up=[*up], prior=prior)
-        _check_config(classes, in_channels, fine, len(up), False, prior, 0.)
+        _check_config("LiteUNet", prior, classes=classes, in_channels=in_channels, fine=fine, **{f"up[{n}]": c for n, c in enumerate(up)})
+        if len(up) != 4: raise ValueError(f"LiteUNet got up={up!r}: give four numbers, for 1/16, 1/8, 1/4 and 1/2 of the size.")
         self.multiple = 32
         self.fine = nn.Sequential(conv_norm(4*in_channels, fine), nn.ReLU(inplace=True))
         self.stem = nn.Sequential(nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True))
@@ -100,7 +101,7 @@ class LiteUNet(nn.Module):
         return nn.Sequential(self.stem, *self.down, self.bottom)
 
     def forward(self, images:Tensor)->Tensor:
-        _check_images(images, self.config["in_channels"])
+        _check_images(self, images)
         height, width = images.shape[-2:]
         images = pad_to_multiple(images, self.multiple)
         x, skips = self.stem(images), []

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLASS_OUTCOMES', 'ORDERS', 'catalog_table', 'labelled_area', 'filter_images', 'strip_picture', 'OverlayExplorer']
 
-# %% ../nbs/47_overlays.ipynb #c8f6088e
+# %% ../nbs/47_overlays.ipynb #35c59fbc
 from pathlib import Path
 from typing import Callable, Mapping
 import ipywidgets, numpy as np, pandas as pd
@@ -14,23 +14,20 @@ from .catalog import Catalog
 from .decision import Decision, decide, default_decision
 from .gallery import MARKS, Gallery, Marks, Thumbnails
 from .live import Explorer
-from .report import SCORES, score_line, scored_rows
+from .report import SCORES, _check_scores, score_line, scored_rows
 from .rle import rle_area
 from .widgets import StripViewer, _found_stack, _looked_up, catalog_strip, overlay_view
 
 # %% ../nbs/47_overlays.ipynb #3c296d60
 CLASS_OUTCOMES = "found", "missed", "false alarm"
 
-# %% ../nbs/47_overlays.ipynb #41e1c8b4
+# %% ../nbs/47_overlays.ipynb #115cb620
 def _score_columns(table:pd.DataFrame, # From `score_catalog`
     ids:list[str],                     # ImageIds, one row each
     classes,                           # The classes of the catalog
 )->pd.DataFrame:                       # dice, iou, precision, recall of the image; the same and outcome of each class
     "Lay scores and outcomes out in columns; a score is NaN where nothing is there and nothing was found."
-    if missing := [c for c in ("ImageId", "ClassId", "tp", "fp", "fn", *SCORES) if c not in table]:
-        raise ValueError(f"the table has no column {missing[0]!r}: make it with score_catalog(catalog, found)")
-    if table.duplicated(["ImageId", "ClassId"]).any():
-        raise ValueError("the table has an image and class twice: make it with score_catalog(catalog, found)")
+    _check_scores(table)
     rows = scored_rows(table)
     there, hit = rows.tp+rows.fn > 0, rows.tp > 0
     rows = rows.assign(outcome=np.select([there & hit, there, ~there], CLASS_OUTCOMES, ""))

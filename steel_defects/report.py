@@ -208,6 +208,15 @@ def plot_scores(table:pd.DataFrame, # From `score_catalog`
 # %% ../nbs/41_report.ipynb #681440f9
 SCORES = {"dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall"}
 
+# %% ../nbs/41_report.ipynb #46bc9d6d
+def _check_scores(table:pd.DataFrame, # A table of scores, perhaps with further columns
+)->None:
+    "Refuse what `score_catalog` has not made."
+    if missing := [c for c in ("ImageId", "ClassId", "tp", "fp", "fn", *SCORES) if c not in table]:
+        raise ValueError(f"the table of scores has no column {missing[0]!r}: make it with score_catalog")
+    if (twice := table.duplicated(["ImageId", "ClassId"])).any():
+        raise ValueError(f"the table of scores has {table.ImageId[twice].iloc[0]} twice with one class: make it with score_catalog")
+
 # %% ../nbs/41_report.ipynb #6385295e
 def scored_rows(table:pd.DataFrame, # From `score_catalog`
     class_id:int|None=None,         # Only this class; None: all
@@ -691,13 +700,14 @@ def write_page(path:str|Path, # The HTML file to write
     with replacing(path) as part: part.write_text(_frame_html(title, _protocol_html(scores, classes, decision, note), parts), encoding="utf-8")
     return Path(path)
 
-# %% ../nbs/41_report.ipynb #6403ce34
+# %% ../nbs/41_report.ipynb #03135730
 def write_audit_page(path:str|Path, # The HTML file to write
     catalog:Catalog,                # Images, and labels where there are any
     pairs:pd.DataFrame,             # From `near_copies`
     folds:pd.DataFrame|None=None,   # ImageId, fold: a split to look for leaks in
     *,
     n:int=8,                        # Pairs of each kind
+    agreement:pd.DataFrame|None=None, # From `label_agreement`; None: it is counted
 )->Path:                            # The file
     "Show near copies side by side in one HTML page."
     parts, show = {}, lambda table, alt, labels: _chart(lambda: plot_pairs(catalog, table, n=n, labels=labels), alt, dpi=72) if len(table) else "<p>There is none.</p>"
@@ -710,7 +720,7 @@ def write_audit_page(path:str|Path, # The HTML file to write
         found = pairs[pairs.kind == kind]
         parts[f"{words}: {len(found):,}"] = show(found.iloc[np.linspace(0, len(found)-1, min(n, len(found))).astype(int)], f"{words} side by side", False)
     if len(catalog.labels) and (pairs.kind == "copy").any():
-        worst = disagreements(label_agreement(catalog, pairs))
+        worst = disagreements(label_agreement(catalog, pairs) if agreement is None else agreement)
         parts["Labels that disagree most"] = show(worst[worst.iou < 1], "Copies whose labels disagree most, with the rims of the labels", True)
     intro = f"<p>{len(catalog):,} images, {len(pairs):,} pairs with pixels in common, found under turns, flips, JPEG and other light. Every copy is shown turned back.</p>"
     with replacing(path) as part: part.write_text(_frame_html("Near copies", intro, parts), encoding="utf-8")

@@ -130,11 +130,15 @@ def catalog_digest(catalog:Catalog, # Images and labels
     text = catalog.images.to_csv(index=False)+catalog.labels.to_csv(index=False)+repr(sizes)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-# %% ../nbs/36_run.ipynb #daffff60
+# %% ../nbs/36_run.ipynb #9596cdd5
 def _check_parts(train:Catalog, # Images to learn from
     valid:Catalog,              # Images to judge on
+    beside:Mapping[str, tuple[Catalog, float]], # What else is learned from
 )->None:
     "Refuse parts that cannot be trained and judged on, and warn of classes that training will not meet."
+    held = {valid.path(i).resolve() for i in valid.ids} if valid.folder else set()
+    for name, (c, _) in beside.items():
+        if both := held & {c.path(i).resolve() for i in c.ids}: raise ValueError(f"{name} lends {len(both)} validation images to training, such as {min(both)}: take them out")
     if both := set(train.ids) & set(valid.ids): raise ValueError(f"{len(both)} images are in training and validation, such as {min(both)}: part them")
     if class_dicts(train.classes) != class_dicts(valid.classes): raise ValueError("training and validation have different classes: read both with the same class list")
     for name, c, least in (("training", train, 1), ("validation", valid, 2)): # two, because each half is judged by the decision of the other
@@ -153,7 +157,7 @@ def _checked(net:nn.Module,        # What to train
     if net.config["classes"] != len(classes): raise ValueError(f"the network answers {net.config['classes']} classes and the labels have {len(classes)}: give it another head with with_classes")
     return net
 
-# %% ../nbs/36_run.ipynb #3a4d8dd7
+# %% ../nbs/36_run.ipynb #6e8ed986
 def train_run(train:Catalog,   # Images to learn from
     valid:Catalog,             # Images to choose weights and decision on; none of them, nor a near copy, in `train`
     out:str|Path,              # Run folder
@@ -176,7 +180,7 @@ def train_run(train:Catalog,   # Images to learn from
     **crop_args,               # `crops` (an epoch), `defect_share` of `crop_loader`
 )->Model:                      # The trained model with its decision
     "Train a U-Net on one catalog, choose its decision on another, and leave a run folder."
-    process_state(config.cpu, anew=True), _check_parts(train, valid)
+    process_state(config.cpu, anew=True), _check_parts(train, valid, beside)
     catalogs = dict(train=train, valid=valid, **{name: c for name, (c, _) in beside.items()})
     parts = {name: dict(images=len(c), digest=catalog_digest(c)) for name, c in catalogs.items()}
     data = dict(data=dict(images=str(valid.folder.resolve()))) if valid.folder else {}

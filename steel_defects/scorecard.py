@@ -54,14 +54,14 @@ def region_table_by_class(truth:Catalog, # Labels
                           false=wrong, false_per_image=wrong/max(len(truth), 1)))
     return pd.DataFrame(table).astype(dict(regions=int, found=int))
 
-# %% ../nbs/23_scorecard.ipynb #64747b1d
+# %% ../nbs/23_scorecard.ipynb #6e92700f
 def border_table(truth:Catalog, # Labels
     found:Catalog,              # Predictions for the same images
 )->pd.DataFrame:                # ClassId, boundary_iou, surface_dice, cldice: mean over images that bear the class
     "Score the borders of every class at 2 px."
-    parts, rows = border_parts(truth, found), []
+    parts, presence, rows = border_parts(truth, found), truth.presence(), []
     for k, c in enumerate(truth.classes):
-        bears = truth.presence()[c.id].to_numpy()
+        bears = presence[c.id].to_numpy()
         mean = lambda score, name: float(score(parts[name][bears, k]).mean()) if bears.any() else np.nan
         rows.append(dict(ClassId=c.id, name=c.name, boundary_iou=mean(boundary_iou, "boundary"), surface_dice=mean(surface_dice, "surface"),
                          cldice=mean(cldice, "cldice")))

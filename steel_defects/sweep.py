@@ -225,14 +225,22 @@ def area_places(areas:Sequence[int], # Minimum areas that were tried
     if missing: raise ValueError(f"minimum area {missing[0]} is not among {tuple(areas)}: make the sweep with it, threshold_sweep(..., areas=...)")
     return [list(areas).index(a) for a in decision.min_areas]
 
-# %% ../nbs/24_sweep.ipynb #f73b8cc1
+# %% ../nbs/24_sweep.ipynb #295b6448
+def _at(sweep:Sweep,   # From `threshold_sweep`
+    decision:Decision, # Its minimum areas are among the sweep's
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Scores (N, C), whether each reaches its threshold (N, C), and the gate of each image (N,)
+    "Read the scores of all images at a decision's minimum areas."
+    places = area_places(sweep.areas, decision, len(sweep.dice))
+    scores = sweep.scores[:, range(len(places)), places]
+    return scores, scores >= np.array(decision.thresholds), sweep.peaks >= decision.gate
+
+# %% ../nbs/24_sweep.ipynb #1dfd2b29
 def sweep_rejected(sweep:Sweep, # From `threshold_sweep`
     decision:Decision,                # Its minimum areas are among the sweep's
 )->np.ndarray:                        # Whether the prediction has a pixel, bool (N,)
     "Tell which images a decision rejects."
-    places = area_places(sweep.areas, decision, len(sweep.dice))
-    scores = sweep.scores[:, range(len(places)), places]
-    return (scores >= np.array(decision.thresholds)).any(1) & (sweep.peaks >= decision.gate)
+    _, reached, open_ = _at(sweep, decision)
+    return reached.any(1) & open_
 
 # %% ../nbs/24_sweep.ipynb #70ed3e5d
 def trials_factor(codes:np.ndarray, # Number of each image's group, int (n,)
@@ -267,27 +275,25 @@ def sweep_screening(sweep:Sweep, # From `threshold_sweep`
         rows[name] = dict(images=int(events[among].sum()), of=int(among.sum()), rate=share.value, low=share.low, high=share.high, groups=share.groups)
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/24_sweep.ipynb #a8101cba
+# %% ../nbs/24_sweep.ipynb #ff7cdc62
 def sweep_trade(sweep:Sweep, # From `threshold_sweep`
     decision:Decision,             # Its minimum areas are among the sweep's
     channel:int,                   # Whose threshold moves, 0..C-1
 )->pd.DataFrame:                   # A row a threshold 0..255: escapes, overkill (images), escape_rate, overkill_rate
     "Count escapes and overkill while the threshold of one class moves."
-    places = area_places(sweep.areas, decision, len(sweep.dice))
-    if channel not in range(len(places)): raise ValueError(f"channel is {channel}: give one of 0..{len(places)-1}")
-    scores = sweep.scores[:, range(len(places)), places]
-    others = np.delete(scores >= np.array(decision.thresholds), channel, axis=1).any(1)
-    last = np.where(sweep.peaks >= decision.gate, np.where(others, 255, scores[:, channel]), -1)
+    scores, reached, open_ = _at(sweep, decision)
+    if channel not in range(reached.shape[1]): raise ValueError(f"channel is {channel}: give one of 0..{reached.shape[1]-1}")
+    others = np.delete(reached, channel, axis=1).any(1)
+    last = np.where(open_, np.where(others, 255, scores[:, channel]), -1)
     return gate_table(gate_parts(last, sweep.defective)).rename_axis("threshold")
 
-# %% ../nbs/24_sweep.ipynb #83cc803c
+# %% ../nbs/24_sweep.ipynb #ee61d8b6
 def sweep_dice(sweep:Sweep, # From `threshold_sweep`
     decision:Decision,            # Its minimum areas are among the sweep's
 )->np.ndarray:                    # Dice of every image and class to 1/510, float (N, C)
     "Look up each image's Dice under a decision."
-    places = area_places(sweep.areas, decision, len(sweep.dice))
-    found = sweep.scores[:, range(len(places)), places] >= np.array(decision.thresholds)
-    found &= (sweep.peaks >= decision.gate)[:, None]
+    _, reached, open_ = _at(sweep, decision)
+    found, places = reached & open_[:, None], area_places(sweep.areas, decision, len(sweep.dice))
     values, (image, channel) = (~found).astype(float), sweep.bearing.T
     area, k = np.array(places)[channel], np.array(decision.thresholds)[channel]
     values[image, channel] = np.where(found[image, channel], sweep.curves[np.arange(len(image)), area, k]/255, 0)

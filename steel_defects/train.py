@@ -289,7 +289,7 @@ def _write_epoch(out:Path, # Run folder
     state = {name: o.state_dict() for name, o in parts.items()}
     save_checkpoint(out, rows[-1]["step"], dict(state, rows=rows, best=best, since=since, chance=chance))
 
-# %% ../nbs/34_train.ipynb #380bad50
+# %% ../nbs/34_train.ipynb #d6216d4c
 def _validated(accelerator:Accelerator, # Device, precision, processes
     averaged:AveragedModel,             # The weights to validate
     valid,                              # Prepared loader, or None
@@ -299,7 +299,7 @@ def _validated(accelerator:Accelerator, # Device, precision, processes
     if valid is None: return None
     for buffer in averaged.buffers(): broadcast(buffer)
     gather = accelerator.gather_for_metrics if isinstance(valid, DataLoader) else None
-    seen = tqdm(valid, desc="validating", unit="batch", leave=False, delay=5, disable=not accelerator.is_main_process)
+    seen = tqdm(valid, desc="validating", unit="batch", leave=False, delay=5, **({} if accelerator.is_main_process else dict(disable=True)))
     with accelerator.autocast(): scores = validate(averaged, seen, loss, gather=gather)
     if not np.isfinite(scores[0]): raise FloatingPointError(f"the validation loss is {scores[0]}")
     return scores

@@ -81,19 +81,19 @@ def initialise(
     nn.init.normal_(head.weight, std=.01)
     nn.init.constant_(head.bias, -math.log((1 - prior)/prior))
 
-# %% ../nbs/31_unet.ipynb #7cb94e46
-def _check_config(classes, in_channels, width, depth, residual, prior, dropout):
+# %% ../nbs/31_unet.ipynb #fdfaf505
+def _check_config(network, prior, dropout=0., **whole):
     "Refuse what no U-Net can be built from, and say what can."
-    for name, value in dict(classes=classes, in_channels=in_channels, width=width, depth=depth).items():
+    for name, value in whole.items():
         most = dict(width=1024, depth=8).get(name, 2**16)
         if not isinstance(value, int) or not 1 <= value <= most:
-            raise ValueError(f"UNet got {name}={value!r}: give a whole number from 1 to {most}.")
+            raise ValueError(f"{network} got {name}={value!r}: give a whole number from 1 to {most}.")
     if not 0 < prior < 1:
-        raise ValueError(f"UNet got prior={prior!r}: give a probability between 0 and 1, such as the share of defects.")
+        raise ValueError(f"{network} got prior={prior!r}: give a probability between 0 and 1, such as the share of defects.")
     if not 0 <= dropout < 1:
-        raise ValueError(f"UNet got dropout={dropout!r}: give a share of at least 0 and below 1.")
+        raise ValueError(f"{network} got dropout={dropout!r}: give a share of at least 0 and below 1.")
 
-# %% ../nbs/31_unet.ipynb #c0844669
+# %% ../nbs/31_unet.ipynb #64a88b14
 class UNet(nn.Module):
     "Images (B, in_channels, H, W) of any H and W to logits (B, classes, H, W), pixel for pixel."
     def __init__(self,
@@ -108,7 +108,7 @@ class UNet(nn.Module):
         super().__init__()
         self.config = dict(classes=classes, in_channels=in_channels, width=width, depth=depth,
                            residual=residual, prior=prior, dropout=dropout)
-        _check_config(**self.config)
+        _check_config("UNet", prior, dropout, classes=classes, in_channels=in_channels, width=width, depth=depth)
         self.multiple = 2**depth
         widths = [width*2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(DoubleConv(a, b, residual) for a, b in zip([in_channels] + widths, widths[:-1]))
@@ -118,7 +118,7 @@ class UNet(nn.Module):
         initialise(self, self.head, prior)
 
     def forward(self, images:Tensor)->Tensor:
-        _check_images(images, self.config["in_channels"])
+        _check_images(self, images)
         height, width = images.shape[-2:]
         x, skips = pad_to_multiple(images, self.multiple), []
         for block in self.down:
@@ -129,12 +129,13 @@ class UNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips)): x = up(x, skip)
         return self.head(x)[..., :height, :width]
 
-# %% ../nbs/31_unet.ipynb #ce1e8c1d
-def _check_images(images, in_channels):
+# %% ../nbs/31_unet.ipynb #65143f78
+def _check_images(net, images):
     "Refuse a batch of the wrong shape in words, before a convolution does in numbers."
+    name, in_channels = type(net).__name__, net.config["in_channels"]
     if images.ndim == 4 and images.shape[1] == in_channels and min(images.shape[2:]) > 0: return
-    raise ValueError(f"UNet got images of shape {tuple(images.shape)}, but it takes (B, {in_channels}, H, W), H and W "
-                     f"of 1 or more: give images with {in_channels} channel(s), or build UNet(in_channels=...).")
+    raise ValueError(f"{name} got images of shape {tuple(images.shape)}, but it takes (B, {in_channels}, H, W), H and W "
+                     f"of 1 or more: give images with {in_channels} channel(s), or build {name}(in_channels=...).")
 
 # %% ../nbs/31_unet.ipynb #8aac8d78
 def level_names(

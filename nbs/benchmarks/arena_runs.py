@@ -6,22 +6,21 @@ is seen on any machine. A run on synthetic strips sees three times as many.
 """
 import os
 import sys
+from dataclasses import replace
 from functools import cache
 from shutil import rmtree
 
-import pandas as pd
-from arena import DATA, RUNS, trained
+from arena import DATA, RUNS, kept_folds, trained
 from safetensors.torch import load_file
-from steel_defects.audit import copy_groups, near_copies
 from steel_defects.catalog import Catalog, read_severstal
 from steel_defects.decision import default_decision
+from steel_defects.defect_types import by_type
 from steel_defects.defects import PATCH, SEVERSTAL, DefectClass
 from steel_defects.files import read_json
-from steel_defects.folds import grouped_folds, part_by_folds, write_folds, write_groups
+from steel_defects.folds import part_by_folds
 from steel_defects.layouts import read_catalog
 from steel_defects.lite_unet import LiteUNet, hold_depthwise, start_from_imagenet
 from steel_defects.predict import Model, load_model, with_classes
-from steel_defects.rle import rle_encode
 from steel_defects.synth import STYLES, even_classes, synth_set
 from torch import nn
 
@@ -39,28 +38,23 @@ KNOWN = [s for s in STYLES if s.name != "wet"]            # Mills of the trainin
 def one_class(catalog:Catalog, # Of any classes
 )->Catalog:                    # The same images, every label of class "defect"
     "Join all classes to one."
-    borne = dict.fromkeys(catalog.labels.ImageId)
-    labels = pd.DataFrame([(i, 1, rle_encode(catalog.stack(i).any(0))) for i in borne], columns=["ImageId", "ClassId", "EncodedPixels"])
-    return Catalog(labels, catalog.images, ONE, catalog.folder)
+    return by_type(replace(catalog, classes=tuple(replace(c, type=PATCH) for c in catalog.classes)), ONE)
 
 
 @cache
-def severstal()->tuple[Catalog, pd.DataFrame]: # The strips whose masks are all known, and grouped folds
+def severstal()->tuple: # The strips whose masks are all known, and grouped folds
     "Read the Severstal strips."
-    home, file = DATA/"severstal", RUNS/"sev-folds.csv"
+    home = DATA/"severstal"
     ids = sorted({*(home/"complete_images.txt").read_text().split()} & {p.name for p in (home/"train_images").iterdir()})
     catalog = read_severstal(home/"train.csv", home/"train_images", image_ids=ids)
-    if not file.is_file(): write_folds(file, grouped_folds(catalog, copy_groups(catalog.ids, near_copies(catalog)), SEVERSTAL_FOLDS))
-    return catalog, pd.read_csv(file)
+    return catalog, kept_folds(catalog, "sev-", SEVERSTAL_FOLDS)[1]
 
 
 @cache
-def tiles()->tuple[Catalog, pd.DataFrame, pd.DataFrame]: # Magnetic tile with one class, its groups, and grouped folds
+def tiles()->tuple: # Magnetic tile with one class, its groups, and grouped folds
     "Read the magnetic tiles."
-    catalog, groups, folds = read_catalog(DATA/"magnetic_tile"), RUNS/"mt-groups.csv", RUNS/"mt-folds.csv"
-    if not groups.is_file(): write_groups(groups, copy_groups(catalog.ids, near_copies(catalog)))
-    if not folds.is_file(): write_folds(folds, grouped_folds(catalog, groups, TILE_FOLDS))
-    return one_class(catalog), pd.read_csv(groups), pd.read_csv(folds)
+    catalog = read_catalog(DATA/"magnetic_tile")
+    return one_class(catalog), *kept_folds(catalog, "mt-", TILE_FOLDS)
 
 
 def synthetic(name:str, # Of its folder

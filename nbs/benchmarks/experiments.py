@@ -16,17 +16,19 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from arena import RUNS, iou_parts, mean_iou, neu_folds, one_a_picture, trained
-from safetensors.torch import load_file
+from arena_runs import KNOWN, synthetic
 from steel_defects.catalog import Catalog
+from steel_defects.decision import default_decision
 from steel_defects.defect_types import by_type
+from steel_defects.defects import NEU_SEG, SEVERSTAL
 from steel_defects.files import read_json, replacing
 from steel_defects.folds import part_by_folds
 from steel_defects.intervals import Interval, bootstrap
-from steel_defects.layouts import read_severstal
 from steel_defects.lite_unet import LightUp, LiteUNet, hold_depthwise, start_from_imagenet
 from steel_defects.losses import bce, bce_dice, focal, soft_cldice, soft_dice, weighted_sum
 from steel_defects.mix import read_clean
-from steel_defects.synth import STYLES, even_classes, synth_set
+from steel_defects.predict import Model, with_classes
+from steel_defects.synth import even_classes
 from steel_defects.train import best_precision
 from steel_defects.unet import UNet, conv_norm, initialise
 from torch import Tensor, nn
@@ -98,9 +100,7 @@ def group_norm()->LiteUNet:
 def strips(
 )->Catalog: # 160 synthetic strips of every style but "wet", which is kept for judging
     "Make strips to train on beforehand."
-    folder = RUNS/"synth-before"
-    if not (folder/"train.csv").is_file(): synth_set(folder, 160, seed=11, frequency=even_classes, styles=[s for s in STYLES if s.name != "wet"])
-    return read_severstal(folder/"train.csv", folder/"train_images")
+    return synthetic("synth-before", 160, seed=31, styles=KNOWN, frequency=even_classes)
 
 
 def lent_strips(
@@ -122,13 +122,9 @@ def after_strips(
     first:Callable, # From a network to the same, started
 )->LiteUNet:        # With a head of its own
     "Start from a training on synthetic strips; it is done first where it is missing."
-    out, net = RUNS/name, LiteUNet(classes=3)
-    if not any((out/done).is_file() for done in ("seconds.json", "scores.json")):
-        trained(name, lambda: first(LiteUNet(classes=4)), strips(), images=IMAGES, lr=3e-3, encoder_lr=.3 if first is start_from_imagenet else 1., strength=1.5)
-    own = net.state_dict()
-    given = load_file(out/"model.safetensors")
-    net.load_state_dict({k: own[k] if k.startswith("head.") else given[k] for k in own})
-    return net
+    pace = .3 if first is start_from_imagenet else 1.
+    net = trained(name, lambda: first(LiteUNet(classes=4)), strips(), images=IMAGES, lr=3e-3, encoder_lr=pace, strength=1.5)[0]
+    return with_classes(Model(net, SEVERSTAL, default_decision(4)), NEU_SEG)
 
 
 # ------------------------------------------------------------------------------------------------ in training only
@@ -230,8 +226,8 @@ EXPERIMENTS = {
     "deep": Experiment("deep supervision in training", wrap=deep, settings=dict(loss=deep_loss)),
     "whole": Experiment("an image-level head in training", wrap=whole, settings=dict(loss=whole_loss)),
     # where it starts
-    "strips": Experiment("synthetic strips instead of ImageNet", lambda: after_strips("synth-scratch", lambda net: net)),
-    "imagenet-strips": Experiment("synthetic strips after ImageNet", lambda: after_strips("synth-lite", start_from_imagenet)),
+    "strips": Experiment("synthetic strips instead of ImageNet", lambda: after_strips("exp-strips-before", lambda net: net)),
+    "imagenet-strips": Experiment("synthetic strips after ImageNet", lambda: after_strips("exp-imagenet-strips-before", start_from_imagenet)),
     # the loss
     "bce": _set("cross-entropy alone", loss=bce),
     "bce-2dice": _set("cross-entropy + 2 Dice", loss=weighted_sum([(1, bce), (2, soft_dice)])),

@@ -1,9 +1,10 @@
 """From a run folder to a model that comes with the package: weights in 16 bits, the decision, and a card with its scores.
 
-    python ship.py RUN [--name neu-strip]
+    python ship.py RUN [--name neu-strip] [--seeds RUN ...]
 
 RUN is what `steel-defects train` left of NEU-Seg with one fold held back, in the folder `STEEL_RUNS`; `STEEL_DATA` names the real sets. The scores of the
-card are those of these very weights on the held-out fold, with decisions chosen on its other half; every figure is computed here.
+card are those of these very weights on the held-out fold, with decisions chosen on its other half; every figure is computed here. `--seeds` are runs of the
+same command with other seeds, and the card says how far apart they are.
 """
 import argparse
 from pathlib import Path
@@ -13,14 +14,15 @@ import pandas as pd
 from arena import DATA, RUNS, iou_parts, mean_iou, neu_folds, one_a_picture
 from steel_defects.audit import read_pairs
 from steel_defects.catalog import read_severstal
+from steel_defects.evaluate import score_catalog
 from steel_defects.files import read_json
 from steel_defects.folds import part_by_folds
 from steel_defects.intervals import bootstrap
 from steel_defects.mix import clean_windows
 from steel_defects.predict import WEIGHTS, load_model, predict_image, save_model
 from steel_defects.regions import region_table
-from steel_defects.rle import rle_decode
-from steel_defects.run import copied_floor, finish_run
+from steel_defects.metrics import dice, iou
+from steel_defects.run import copied_floor, finish_run, found_catalog
 from steel_defects.synth import STYLES, synth_strip
 from tqdm.auto import tqdm
 
@@ -34,29 +36,25 @@ def shown(
     return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def found_parts(
-    truth,         # Catalog of the held-out fold
-    rows:pd.DataFrame, # found.csv: what was found under decisions chosen on the other half
-)->np.ndarray:     # Pixels in both and in either, and those labelled and found, (N, C, 4)
+def held_out_counts(
+    run:Path,    # Run folder
+    truth,       # Catalog of its held-out fold
+)->np.ndarray:   # tp, fp, fn, tn under decisions chosen on the other half, (N, C, 4)
     "Count the pixels of every held-out image."
-    texts = rows.set_index(["ImageId", "ClassId"]).EncodedPixels.fillna("")
-    parts = []
-    for i in truth.ids:
-        found, true = np.stack([rle_decode(texts[i, c.id], truth.shape(i)) for c in truth.classes]), truth.stack(i)
-        parts.append(np.stack([(found & true).sum((1, 2)), (found | true).sum((1, 2)), true.sum((1, 2)), found.sum((1, 2))], axis=1))
-    return np.stack(parts)
+    table = score_catalog(truth, found_catalog(truth, pd.read_csv(run/"found.csv", keep_default_na=False)))
+    return table[["tp", "fp", "fn", "tn"]].to_numpy().reshape(len(truth), len(truth.classes), 4)
 
 
 def class_rows(
-    parts:np.ndarray,  # From `found_parts`
+    parts:np.ndarray,  # From `held_out_counts`
     families,          # Of the images
     truth,             # Their catalog
 )->str:                # Lines of a table
     "Write IoU and Dice of every class over all pixels, with intervals over families."
     lines, every = [], [[c] for c in range(len(truth.classes))]+[[*range(len(truth.classes))]]
     for name, classes in zip([*(c.name for c in truth.classes), "mean"], every):
-        iou, dice = (lambda p: mean_iou(p[..., classes, :2])), (lambda p: (2*p[..., classes, 0]/p[..., classes, 2:].sum(-1)).mean(-1))
-        lines.append(f"| {name} | {shown(bootstrap(parts, iou, groups=families))} | {shown(bootstrap(parts, dice, groups=families))} | 0.000 |")
+        told = [shown(bootstrap(parts, lambda p: score(p[..., classes, :], empty=np.nan).mean(-1), groups=families)) for score in (iou, dice)]
+        lines.append(f"| {name} | {' | '.join(told)} | 0.000 |")
     return "\n".join(lines)
 
 
@@ -85,19 +83,29 @@ def good_pieces(
     return {"severstal": real, "wet": made}
 
 
+def seed_rows(
+    runs:list[Path], # Run folders of one command with several seeds
+    truth, once,     # Catalogs of the held-out fold, and of one image of each of its pictures
+)->str:              # Lines of a table
+    "Write the mean IoU of every seed, and how far they are apart."
+    scores = [(iou(held_out_counts(run, truth).sum(0), empty=np.nan).mean(), mean_iou(iou_parts(load_model(run).net, once).sum(0))) for run in runs]
+    lines = [f"| seed {read_json(run/'config.json')['train']['seed']} | {all_:.3f} | {one:.3f} |" for run, (all_, one) in zip(runs, scores)]
+    return "\n".join([*lines, "| largest difference | {:.3f} | {:.3f} |".format(*np.ptp(scores, axis=0))])
+
+
 def figures(
-    run:Path, # Run folder
-)->dict:      # Every figure of the card
+    run:Path,          # Run folder
+    others:list[Path], # Run folders of the same command with other seeds
+)->dict:               # Every figure of the card
     "Compute what the card says."
     neu, groups, folds = neu_folds()
     truth = part_by_folds(neu, folds, read_json(run/"config.json")["data"]["fold"])[1]
     model, families = load_model(run), groups.set_index("ImageId").family
-    parts = found_parts(truth, pd.read_csv(run/"found.csv"))
-    once = one_a_picture(truth, groups)
+    parts, once = held_out_counts(run, truth), one_a_picture(truth, groups)
     views = {v: shown(bootstrap(iou_parts(model.net, once, v), mean_iou, groups=families.loc[once.ids].to_numpy())) for v in (1, 4, 8)}
     value = pd.DataFrame(read_json(run/"scores.json")["answers"]).set_index(["answer", "score"]).value
     history = pd.read_csv(run/"history.csv")
-    return dict(rows=class_rows(parts, families.loc[truth.ids].to_numpy(), truth), images=len(truth), pictures=len(once),
+    return dict(rows=class_rows(parts, families.loc[truth.ids].to_numpy(), truth), seeds=seed_rows([run, *others], truth, once), images=len(truth), pictures=len(once),
                 families=families.loc[truth.ids].nunique(), train=len(neu)-len(truth), all=f"{len(neu):,}", views1=views[1], views4=views[4], views8=views[8],
                 dice=f"{value['prediction', 'Dice per image (empty = 1)']:.3f}", empty=f"{value['all empty', 'Dice per image (empty = 1)']:.3f}",
                 copied=f"{value['copied label', 'IoU over the set']:.3f}", minutes=f"{history.seconds.iloc[-1]/60:.0f}",
@@ -108,6 +116,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--name", default="neu-strip")
+    parser.add_argument("--seeds", nargs="*", default=[], help="runs of the same command with other seeds")
     parser.add_argument("--anew", action="store_true", help="choose the decision and score again")
     asked = parser.parse_args()
     run = asked.run if asked.run.is_dir() else RUNS/asked.run
@@ -115,7 +124,7 @@ def main():
         neu, groups, folds = neu_folds()
         train, truth = part_by_folds(neu, folds, read_json(run/"config.json")["data"]["fold"])
         finish_run(run, truth, groups=groups[groups.ImageId.isin(truth.ids)], floors={"copied label": copied_floor(train, truth, read_pairs(RUNS/"groups-pairs.csv"))})
-    told = figures(run)
+    told = figures(run, [RUNS/name for name in asked.seeds])
     folder = save_model(Path(WEIGHTS)/asked.name, load_model(run), half=True)
     (folder/"card.md").write_text(CARD.read_text(encoding="utf-8").format(**told), encoding="utf-8")
     print((folder/"card.md").read_text(encoding="utf-8"))
