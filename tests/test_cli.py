@@ -332,6 +332,6 @@ def test_lite_trains_and_is_fine_tuned(work, tmp_path):
     small = ["--epochs", 1, "--crop", 64, "--crops", 8, "--batch", 4]
     run("train", work/"labels.csv", work/"strips"/"train_images", "--out", tmp_path/"lite", "--net", "lite", *small)
     config = json.loads((tmp_path/"lite"/"config.json").read_text())
-    assert config["network"] == "LiteUNet" and config["start"] == dict(net="lite", model=None, imagenet=False)
+    assert config["network"] == "LiteUNet" and config["start"] == dict(model=None, imagenet=False)
     said = run("train", work/"labels.csv", work/"strips"/"train_images", "--out", tmp_path/"again", "--from", tmp_path/"lite", *small)
     assert "head is replaced" not in said and json.loads((tmp_path/"again"/"config.json").read_text())["start"]["model"] == str(tmp_path/"lite")
