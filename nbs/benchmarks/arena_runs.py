@@ -1,7 +1,7 @@
 """The trainings that `10_arena` reads, each in a run folder of its own below `STEEL_RUNS`.
 
 `python arena_runs.py` lists them, `python arena_runs.py sev-neu-0 sev-neu-1` trains those that are not there yet; one that was stopped goes on.
-`BENCH_MINUTES` (3.5) is about how long one takes on one core of the machine of these pages: it settles the number of crops, so that the same number
+`BENCH_MINUTES` (2.6) is about how long one takes on one core of the machine of these pages: it settles the number of crops, so that the same number
 is seen on any machine. A run on synthetic strips sees three times as many.
 """
 import os
@@ -24,8 +24,8 @@ from steel_defects.predict import Model, load_model, with_classes
 from steel_defects.synth import STYLES, even_classes, synth_set
 from torch import nn
 
-MINUTES = float(os.environ.get("BENCH_MINUTES", 3.5))
-SECONDS_A_CROP = .055 # LiteUNet, forward and backward, 256 x 256, one core
+MINUTES = float(os.environ.get("BENCH_MINUTES", 2.6))
+SECONDS_A_CROP = .119 # LiteUNet, forward and backward, 256 x 256, one core
 STARTS = {"scratch": "from scratch", "imagenet": "from ImageNet", "synth": "from synthetic strips", "neu": "from neu-strip",
           "both": "from neu-strip, then synthetic strips"}
 BEFORE = {"synth": "synth-lite", "both": "synth-neu"}     # The run that a start begins with
